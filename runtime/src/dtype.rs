@@ -141,14 +141,38 @@ elem_float!(
 macro_rules! with_dtype {
     ($d:expr, $t:ident => $body:expr) => {
         match $d {
-            $crate::dtype::DType::F32 => { type $t = f32; $body }
-            $crate::dtype::DType::F64 => { type $t = f64; $body }
-            $crate::dtype::DType::F16 => { type $t = half::f16; $body }
-            $crate::dtype::DType::BF16 => { type $t = half::bf16; $body }
-            $crate::dtype::DType::U8 => { type $t = u8; $body }
-            $crate::dtype::DType::I8 => { type $t = i8; $body }
-            $crate::dtype::DType::I32 => { type $t = i32; $body }
-            $crate::dtype::DType::I64 => { type $t = i64; $body }
+            $crate::dtype::DType::F32 => {
+                type $t = f32;
+                $body
+            }
+            $crate::dtype::DType::F64 => {
+                type $t = f64;
+                $body
+            }
+            $crate::dtype::DType::F16 => {
+                type $t = half::f16;
+                $body
+            }
+            $crate::dtype::DType::BF16 => {
+                type $t = half::bf16;
+                $body
+            }
+            $crate::dtype::DType::U8 => {
+                type $t = u8;
+                $body
+            }
+            $crate::dtype::DType::I8 => {
+                type $t = i8;
+                $body
+            }
+            $crate::dtype::DType::I32 => {
+                type $t = i32;
+                $body
+            }
+            $crate::dtype::DType::I64 => {
+                type $t = i64;
+                $body
+            }
         }
     };
 }

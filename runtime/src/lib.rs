@@ -8,6 +8,7 @@ pub mod error;
 #[macro_use]
 pub mod dtype;
 pub mod shape;
+pub mod storage;
 
 pub use dtype::{DType, Elem};
 pub use error::{Error, ErrorKind, Result};

@@ -15,7 +15,12 @@ pub fn broadcast(a: &[usize], b: &[usize]) -> Result<Dims> {
             _ if x == y => x,
             (1, y) => y,
             (x, 1) => x,
-            _ => bail!(Shape, "operands could not be broadcast together, shapes {} and {} differ at axis {i}", show(a), show(b)),
+            _ => bail!(
+                Shape,
+                "operands could not be broadcast together, shapes {} and {} differ at axis {i}",
+                show(a),
+                show(b)
+            ),
         });
     }
     Ok(out)
@@ -64,7 +69,9 @@ mod tests {
         assert_eq!(broadcast(&[2, 1, 3], &[4, 1]).unwrap().as_slice(), [2, 4, 3]);
         assert_eq!(broadcast(&[], &[4]).unwrap().as_slice(), [4]);
         assert_eq!(broadcast(&[0], &[1]).unwrap().as_slice(), [0]);
-        assert!(broadcast(&[2, 3], &[4, 3]).unwrap_err().to_string().contains("(2,3) and (4,3) differ at axis 0"));
+        assert!(
+            broadcast(&[2, 3], &[4, 3]).unwrap_err().to_string().contains("(2,3) and (4,3) differ at axis 0")
+        );
     }
 
     #[test]
