@@ -1,0 +1,88 @@
+# Keshi's one entry: `make demo` runs the page that the project began with, `make test` passes every test.
+# Both install what they need (`make deps`). CARGO, PERL, PREFIX, LIBDIR and DESTDIR are respected.
+
+CARGO   ?= cargo
+PERL    ?= perl
+PREFIX  ?= /usr/local
+LIBDIR  ?= $(PREFIX)/lib
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
+MAJOR   := $(firstword $(subst ., ,$(VERSION)))
+STAGE   := target/keshi
+
+export CARGO PERL
+export PATH := $(shell CARGO='$(CARGO)' tools/deps path)
+unexport CARGO_TARGET_DIR
+.NOTPARALLEL:
+.PHONY: help deps deps-test deps-check build lib perl demo test test-rust test-perl bench style check install dist clean
+
+help:
+	@echo 'make demo     install what is missing, build, run perl/examples/seed.pl'
+	@echo 'make test     install what is missing, build, run the Rust, C and Perl suites'
+	@echo 'make deps     install what a build needs (deps-test, deps-check: what tests and checks need too)'
+	@echo 'make build    libkeshi ($(STAGE)/) and the Perl module (perl/blib/)'
+	@echo 'make bench    benchmarks, each as a ratio against a peer'
+	@echo 'make check    formatting, lints, docs, Perl style, then every test'
+	@echo 'make install  library, header and keshi.pc under DESTDIR/PREFIX; the Perl module by `make -C perl install`'
+	@echo 'make dist     the release tarball of the Perl distribution, which builds without a network'
+	@echo 'make clean    remove what was built'
+
+deps:
+	@tools/deps build
+
+deps-test:
+	@tools/deps test
+
+deps-check:
+	@tools/deps check
+
+build: lib perl
+
+lib:
+	$(CARGO) build --release --locked -p keshi-ffi
+	@$(MAKE) --no-print-directory install DESTDIR= PREFIX='$(CURDIR)/$(STAGE)' LIBDIR='$(CURDIR)/$(STAGE)/lib'
+
+# Makefile.PL lists the modules, so a module that comes or goes (its folder changes) configures anew.
+perl/Makefile: perl/Makefile.PL $(shell find perl/lib -type d 2>/dev/null)
+	cd perl && $(PERL) Makefile.PL
+
+perl: perl/Makefile
+	$(MAKE) -C perl
+
+demo: deps build
+	$(PERL) -Iperl/blib/lib -Iperl/blib/arch perl/examples/seed.pl
+
+test: deps-test build test-rust test-perl
+
+test-rust:
+	$(CARGO) test --release --locked --workspace --exclude keshi-benches
+
+test-perl:
+	$(MAKE) -C perl test
+
+bench: deps-test build
+	$(CARGO) bench --locked -p keshi-benches
+
+style:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --release --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --release --locked --workspace --no-deps
+	tools/perl-style
+
+check: deps-check style test
+
+install:
+	install -d '$(DESTDIR)$(LIBDIR)/pkgconfig' '$(DESTDIR)$(PREFIX)/include'
+	install -m 755 target/release/libkeshi_ffi.so '$(DESTDIR)$(LIBDIR)/libkeshi.so.$(VERSION)'
+	ln -sf libkeshi.so.$(VERSION) '$(DESTDIR)$(LIBDIR)/libkeshi.so.$(MAJOR)'
+	ln -sf libkeshi.so.$(MAJOR) '$(DESTDIR)$(LIBDIR)/libkeshi.so'
+	install -m 644 target/release/libkeshi_ffi.a '$(DESTDIR)$(LIBDIR)/libkeshi.a'
+	install -m 644 ffi/include/keshi.h '$(DESTDIR)$(PREFIX)/include/keshi.h'
+	sed -e 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@VERSION@|$(VERSION)|' ffi/keshi.pc.in \
+	    > '$(DESTDIR)$(LIBDIR)/pkgconfig/keshi.pc'
+
+dist: perl/Makefile
+	$(MAKE) -C perl dist
+
+clean:
+	[ ! -e perl/Makefile ] || $(MAKE) -C perl realclean
+	$(CARGO) clean
