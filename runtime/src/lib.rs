@@ -9,6 +9,7 @@ pub mod error;
 pub mod dtype;
 pub mod shape;
 pub mod storage;
+pub mod simd;
 
 pub use dtype::{DType, Elem};
 pub use error::{Error, ErrorKind, Result};

@@ -1,0 +1,321 @@
+//! AVX-512: 16 lanes, masks in registers of their own. All its intrinsics are here.
+
+use super::{Simd, Work};
+use std::arch::x86_64::*;
+use std::ops::{Add, BitAnd, BitOr, BitXor, Div, Mul, Neg, Sub};
+
+/// Token of the AVX-512 level. Only [`enter`] makes one.
+#[derive(Clone, Copy, Debug)]
+pub struct Avx512(());
+
+/// Whether this machine can run [`enter`]. The features are those of the trampoline: keep them equal.
+pub(super) fn detect() -> bool {
+    is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("avx512vl")
+        && is_x86_feature_detected!("avx512bw")
+        && is_x86_feature_detected!("avx512dq")
+        && is_x86_feature_detected!("fma")
+}
+
+/// # Safety
+/// [`detect`] said yes.
+#[inline(never)]
+#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,fma")]
+pub(super) unsafe fn enter<W: Work>(w: W) -> W::Out {
+    w.run(Avx512(()))
+}
+
+/// Sixteen float32.
+#[derive(Clone, Copy)]
+pub struct F32(__m512);
+/// Eight float64.
+#[derive(Clone, Copy)]
+pub struct F64(__m512d);
+/// Sixteen int32.
+#[derive(Clone, Copy)]
+pub struct I32(__m512i);
+
+/// One intrinsic.
+macro_rules! v {
+    ($e:expr) => {
+        // SAFETY: vectors and tokens of this level exist only below `enter`, whose caller checked `detect`; what reads or
+        // writes memory does so under the promise of the calling `unsafe fn`.
+        unsafe { $e }
+    };
+}
+
+macro_rules! operators {
+    ($($t:ty: $($op:ident $f:ident $i:ident),*;)*) => {$($(
+        impl $op for $t {
+            type Output = Self;
+            #[inline(always)]
+            fn $f(self, o: Self) -> Self {
+                Self(v!($i(self.0, o.0)))
+            }
+        }
+    )*)*};
+}
+operators! {
+    F32: Add add _mm512_add_ps, Sub sub _mm512_sub_ps, Mul mul _mm512_mul_ps, Div div _mm512_div_ps;
+    F64: Add add _mm512_add_pd, Sub sub _mm512_sub_pd, Mul mul _mm512_mul_pd, Div div _mm512_div_pd;
+    I32: Add add _mm512_add_epi32, Sub sub _mm512_sub_epi32, BitAnd bitand _mm512_and_si512,
+        BitOr bitor _mm512_or_si512, BitXor bitxor _mm512_xor_si512;
+}
+
+impl Neg for F32 {
+    type Output = Self;
+    #[inline(always)]
+    fn neg(self) -> Self {
+        F32(v!(_mm512_xor_ps(self.0, _mm512_set1_ps(-0.0))))
+    }
+}
+
+impl Neg for F64 {
+    type Output = Self;
+    #[inline(always)]
+    fn neg(self) -> Self {
+        F64(v!(_mm512_xor_pd(self.0, _mm512_set1_pd(-0.0))))
+    }
+}
+
+#[inline(always)]
+fn first(n: usize) -> u16 {
+    debug_assert!(n < 16);
+    (1u16 << n) - 1
+}
+
+/// To nearest, ties to even, no exceptions.
+const NEAREST: i32 = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
+const DOWN: i32 = _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC;
+const UP: i32 = _MM_FROUND_TO_POS_INF | _MM_FROUND_NO_EXC;
+const ZERO: i32 = _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC;
+
+impl Simd for Avx512 {
+    type F32 = F32;
+    type F64 = F64;
+    type I32 = I32;
+    type M32 = u16;
+    type M64 = u8;
+    const N: usize = 16;
+
+    #[inline(always)]
+    unsafe fn load(self, p: *const f32) -> F32 {
+        F32(v!(_mm512_loadu_ps(p)))
+    }
+    #[inline(always)]
+    unsafe fn load_part(self, p: *const f32, n: usize) -> F32 {
+        F32(v!(_mm512_maskz_loadu_ps(first(n), p)))
+    }
+    #[inline(always)]
+    unsafe fn store(self, p: *mut f32, x: F32) {
+        v!(_mm512_storeu_ps(p, x.0))
+    }
+    #[inline(always)]
+    unsafe fn store_part(self, p: *mut f32, x: F32, n: usize) {
+        v!(_mm512_mask_storeu_ps(p, first(n), x.0))
+    }
+    #[inline(always)]
+    unsafe fn stream(self, p: *mut f32, x: F32) {
+        v!(_mm512_stream_ps(p, x.0))
+    }
+    #[inline(always)]
+    fn fence(self) {
+        v!(_mm_sfence())
+    }
+    #[inline(always)]
+    unsafe fn load64(self, p: *const f64) -> F64 {
+        F64(v!(_mm512_loadu_pd(p)))
+    }
+    #[inline(always)]
+    unsafe fn load_part64(self, p: *const f64, n: usize) -> F64 {
+        F64(v!(_mm512_maskz_loadu_pd(first(n) as u8, p)))
+    }
+    #[inline(always)]
+    unsafe fn store64(self, p: *mut f64, x: F64) {
+        v!(_mm512_storeu_pd(p, x.0))
+    }
+    #[inline(always)]
+    unsafe fn store_part64(self, p: *mut f64, x: F64, n: usize) {
+        v!(_mm512_mask_storeu_pd(p, first(n) as u8, x.0))
+    }
+    #[inline(always)]
+    unsafe fn stream64(self, p: *mut f64, x: F64) {
+        v!(_mm512_stream_pd(p, x.0))
+    }
+    #[inline(always)]
+    unsafe fn load_f16(self, p: *const u16) -> F32 {
+        F32(v!(_mm512_cvtph_ps(_mm256_loadu_si256(p.cast()))))
+    }
+    #[inline(always)]
+    unsafe fn store_f16(self, p: *mut u16, x: F32) {
+        v!(_mm256_storeu_si256(p.cast(), _mm512_cvtps_ph::<NEAREST>(x.0)))
+    }
+    #[inline(always)]
+    unsafe fn load_bf16(self, p: *const u16) -> F32 {
+        F32(v!(_mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(_mm256_loadu_si256(p.cast()))))))
+    }
+    #[inline(always)]
+    unsafe fn store_bf16(self, p: *mut u16, x: F32) {
+        let b = v!(_mm512_castps_si512(x.0));
+        let odd = v!(_mm512_and_si512(_mm512_srli_epi32::<16>(b), _mm512_set1_epi32(1)));
+        let up = v!(_mm512_add_epi32(b, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff))));
+        // A NaN is cut, made quiet so that something of it remains.
+        let nan = v!(_mm512_or_si512(b, _mm512_set1_epi32(0x40_0000)));
+        let r = v!(_mm512_mask_blend_epi32(self.is_nan(x), up, nan));
+        v!(_mm256_storeu_si256(p.cast(), _mm512_cvtepi32_epi16(_mm512_srli_epi32::<16>(r))))
+    }
+
+    #[inline(always)]
+    fn splat(self, x: f32) -> F32 {
+        F32(v!(_mm512_set1_ps(x)))
+    }
+    #[inline(always)]
+    fn fma(self, a: F32, b: F32, c: F32) -> F32 {
+        F32(v!(_mm512_fmadd_ps(a.0, b.0, c.0)))
+    }
+    #[inline(always)]
+    fn min(self, a: F32, b: F32) -> F32 {
+        F32(v!(_mm512_min_ps(a.0, b.0)))
+    }
+    #[inline(always)]
+    fn max(self, a: F32, b: F32) -> F32 {
+        F32(v!(_mm512_max_ps(a.0, b.0)))
+    }
+    #[inline(always)]
+    fn abs(self, x: F32) -> F32 {
+        F32(v!(_mm512_abs_ps(x.0)))
+    }
+    #[inline(always)]
+    fn copysign(self, x: F32, sign: F32) -> F32 {
+        let m = v!(_mm512_set1_ps(-0.0));
+        F32(v!(_mm512_or_ps(_mm512_andnot_ps(m, x.0), _mm512_and_ps(m, sign.0))))
+    }
+    #[inline(always)]
+    fn sqrt(self, x: F32) -> F32 {
+        F32(v!(_mm512_sqrt_ps(x.0)))
+    }
+    #[inline(always)]
+    fn floor(self, x: F32) -> F32 {
+        F32(v!(_mm512_roundscale_ps::<DOWN>(x.0)))
+    }
+    #[inline(always)]
+    fn ceil(self, x: F32) -> F32 {
+        F32(v!(_mm512_roundscale_ps::<UP>(x.0)))
+    }
+    #[inline(always)]
+    fn trunc(self, x: F32) -> F32 {
+        F32(v!(_mm512_roundscale_ps::<ZERO>(x.0)))
+    }
+    #[inline(always)]
+    fn rint(self, x: F32) -> F32 {
+        F32(v!(_mm512_roundscale_ps::<NEAREST>(x.0)))
+    }
+    #[inline(always)]
+    fn lt(self, a: F32, b: F32) -> u16 {
+        v!(_mm512_cmp_ps_mask::<_CMP_LT_OQ>(a.0, b.0))
+    }
+    #[inline(always)]
+    fn le(self, a: F32, b: F32) -> u16 {
+        v!(_mm512_cmp_ps_mask::<_CMP_LE_OQ>(a.0, b.0))
+    }
+    #[inline(always)]
+    fn eq(self, a: F32, b: F32) -> u16 {
+        v!(_mm512_cmp_ps_mask::<_CMP_EQ_OQ>(a.0, b.0))
+    }
+    #[inline(always)]
+    fn select(self, m: u16, a: F32, b: F32) -> F32 {
+        F32(v!(_mm512_mask_blend_ps(m, b.0, a.0)))
+    }
+    #[inline(always)]
+    fn any(self, m: u16) -> bool {
+        m != 0
+    }
+    #[inline(always)]
+    fn ldexp(self, x: F32, n: F32) -> F32 {
+        F32(v!(_mm512_scalef_ps(x.0, n.0)))
+    }
+
+    #[inline(always)]
+    fn splat_i(self, x: i32) -> I32 {
+        I32(v!(_mm512_set1_epi32(x)))
+    }
+    #[inline(always)]
+    fn bits(self, x: F32) -> I32 {
+        I32(v!(_mm512_castps_si512(x.0)))
+    }
+    #[inline(always)]
+    fn from_bits(self, x: I32) -> F32 {
+        F32(v!(_mm512_castsi512_ps(x.0)))
+    }
+    #[inline(always)]
+    fn to_int(self, x: F32) -> I32 {
+        I32(v!(_mm512_cvtps_epi32(x.0)))
+    }
+    #[inline(always)]
+    fn from_int(self, x: I32) -> F32 {
+        F32(v!(_mm512_cvtepi32_ps(x.0)))
+    }
+    #[inline(always)]
+    fn shl<const K: u32>(self, x: I32) -> I32 {
+        I32(v!(_mm512_slli_epi32::<K>(x.0)))
+    }
+    #[inline(always)]
+    fn sar<const K: u32>(self, x: I32) -> I32 {
+        I32(v!(_mm512_srai_epi32::<K>(x.0)))
+    }
+    #[inline(always)]
+    fn is_zero(self, x: I32) -> u16 {
+        v!(_mm512_testn_epi32_mask(x.0, x.0))
+    }
+
+    #[inline(always)]
+    fn splat64(self, x: f64) -> F64 {
+        F64(v!(_mm512_set1_pd(x)))
+    }
+    #[inline(always)]
+    fn fma64(self, a: F64, b: F64, c: F64) -> F64 {
+        F64(v!(_mm512_fmadd_pd(a.0, b.0, c.0)))
+    }
+    #[inline(always)]
+    fn min64(self, a: F64, b: F64) -> F64 {
+        F64(v!(_mm512_min_pd(a.0, b.0)))
+    }
+    #[inline(always)]
+    fn max64(self, a: F64, b: F64) -> F64 {
+        F64(v!(_mm512_max_pd(a.0, b.0)))
+    }
+    #[inline(always)]
+    fn abs64(self, x: F64) -> F64 {
+        F64(v!(_mm512_abs_pd(x.0)))
+    }
+    #[inline(always)]
+    fn sqrt64(self, x: F64) -> F64 {
+        F64(v!(_mm512_sqrt_pd(x.0)))
+    }
+    #[inline(always)]
+    fn lt64(self, a: F64, b: F64) -> u8 {
+        v!(_mm512_cmp_pd_mask::<_CMP_LT_OQ>(a.0, b.0))
+    }
+    #[inline(always)]
+    fn le64(self, a: F64, b: F64) -> u8 {
+        v!(_mm512_cmp_pd_mask::<_CMP_LE_OQ>(a.0, b.0))
+    }
+    #[inline(always)]
+    fn eq64(self, a: F64, b: F64) -> u8 {
+        v!(_mm512_cmp_pd_mask::<_CMP_EQ_OQ>(a.0, b.0))
+    }
+    #[inline(always)]
+    fn select64(self, m: u8, a: F64, b: F64) -> F64 {
+        F64(v!(_mm512_mask_blend_pd(m, b.0, a.0)))
+    }
+    #[inline(always)]
+    fn widen(self, x: F32) -> (F64, F64) {
+        let low = v!(_mm512_cvtps_pd(_mm512_castps512_ps256(x.0)));
+        (F64(low), F64(v!(_mm512_cvtps_pd(_mm512_extractf32x8_ps::<1>(x.0)))))
+    }
+    #[inline(always)]
+    fn narrow(self, low: F64, high: F64) -> F32 {
+        let low = v!(_mm512_castps256_ps512(_mm512_cvtpd_ps(low.0)));
+        F32(v!(_mm512_insertf32x8::<1>(low, _mm512_cvtpd_ps(high.0))))
+    }
+}

@@ -1,0 +1,123 @@
+//! Which vectors this machine has, which are used, and the one place where code crosses into them.
+
+use super::{Simd, portable};
+#[cfg(target_arch = "x86_64")]
+use super::{avx2, avx512};
+use std::cell::Cell;
+use std::sync::OnceLock;
+
+/// A set of vector instructions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// What every machine has, through crate `wide`.
+    Portable,
+    /// AVX2 with FMA and F16C, 8 lanes.
+    Avx2,
+    /// AVX-512 F, VL, BW, DQ, 16 lanes.
+    Avx512,
+}
+
+/// Code that runs on any level. `run` must be `#[inline(always)]`, and so must all that it calls with vectors.
+pub trait Work {
+    /// What the work gives.
+    type Out;
+    /// Runs with the vectors that `s` proves to exist.
+    fn run<S: Simd>(self, s: S) -> Self::Out;
+}
+
+impl Level {
+    /// Runs `w` with this level's vectors. A level that the machine lacks falls back to the best that it has.
+    #[inline]
+    pub fn run<W: Work>(self, w: W) -> W::Out {
+        #[cfg(target_arch = "x86_64")]
+        match self {
+            // SAFETY: the cached detection found all features of the trampoline.
+            Level::Avx512 if best() >= Level::Avx512 => return unsafe { avx512::enter(w) },
+            // SAFETY: as above; no machine has the upper level without this one, `detect` sees to it.
+            Level::Avx512 | Level::Avx2 if best() >= Level::Avx2 => return unsafe { avx2::enter(w) },
+            _ => {}
+        }
+        portable::enter(w)
+    }
+
+    fn parse(name: &str) -> Option<Level> {
+        match name.trim().to_ascii_lowercase().as_str() {
+            "portable" => Some(Level::Portable),
+            "avx2" => Some(Level::Avx2),
+            "avx512" => Some(Level::Avx512),
+            _ => None,
+        }
+    }
+}
+
+fn detect() -> Level {
+    #[cfg(target_arch = "x86_64")]
+    if avx2::detect() {
+        return if avx512::detect() { Level::Avx512 } else { Level::Avx2 };
+    }
+    Level::Portable
+}
+
+#[inline]
+fn best() -> Level {
+    static BEST: OnceLock<Level> = OnceLock::new();
+    *BEST.get_or_init(detect)
+}
+
+/// What the variable asks for where the machine has it, else the best there is.
+fn chosen(asked: Option<&str>) -> Level {
+    asked.and_then(Level::parse).filter(|&l| l <= best()).unwrap_or_else(best)
+}
+
+thread_local! {
+    static OVERRIDE: Cell<Option<Level>> = const { Cell::new(None) };
+}
+
+/// The level in use: the best of the machine, unless `KESHI_SIMD` names another that it has. Read once.
+#[inline]
+pub fn level() -> Level {
+    static LEVEL: OnceLock<Level> = OnceLock::new();
+    if let Some(l) = OVERRIDE.get() {
+        return l;
+    }
+    *LEVEL.get_or_init(|| chosen(std::env::var("KESHI_SIMD").ok().as_deref()))
+}
+
+/// Runs `f` with another level, on this thread and in the parallel work that it starts.
+pub fn with_level<R>(l: Level, f: impl FnOnce() -> R) -> R {
+    struct Restore(Option<Level>);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            OVERRIDE.set(self.0);
+        }
+    }
+    let _restore = Restore(OVERRIDE.replace(Some(l.min(best()))));
+    f()
+}
+
+/// The levels that this machine has, weakest first.
+pub fn available() -> &'static [Level] {
+    &[Level::Portable, Level::Avx2, Level::Avx512][..=best() as usize]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_or_missing_levels_fall_back() {
+        assert_eq!(chosen(None), best());
+        assert_eq!(chosen(Some("sse9")), best());
+        assert_eq!(chosen(Some("portable")), Level::Portable);
+        assert!(chosen(Some(" AVX512 ")) <= best());
+    }
+
+    #[test]
+    fn an_override_ends_with_its_scope() {
+        let before = level();
+        for &l in available() {
+            assert_eq!(with_level(l, level), l);
+        }
+        assert_eq!(level(), before);
+    }
+}

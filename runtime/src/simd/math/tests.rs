@@ -1,0 +1,151 @@
+//! Every function on every level against float64: sampled ranges here, all 2^32 arguments in the ignored tests.
+
+use super::*;
+use crate::simd::{Level, Work, available};
+
+trait Function: Copy + Sync {
+    const NAME: &'static str;
+    /// Greatest error in ulp with a fused multiply-add, and on the portable level.
+    const BOUND: [f64; 2];
+    fn lanes<S: Simd>(s: S, x: S::F32) -> S::F32;
+    fn exact(x: f64) -> f64;
+}
+
+macro_rules! functions {
+    ($($t:ident $name:ident $lanes:path, $exact:expr, $bound:expr;)*) => {
+        $(
+            #[derive(Clone, Copy)]
+            struct $t;
+            impl Function for $t {
+                const NAME: &'static str = stringify!($name);
+                const BOUND: [f64; 2] = $bound;
+                #[inline(always)]
+                fn lanes<S: Simd>(s: S, x: S::F32) -> S::F32 {
+                    $lanes(s, x)
+                }
+                fn exact(x: f64) -> f64 {
+                    let f: fn(f64) -> f64 = $exact;
+                    f(x)
+                }
+            }
+        )*
+        $(
+            mod $name {
+                #[test]
+                fn sampled() {
+                    super::sampled::<super::$t>();
+                }
+                #[test]
+                #[ignore = "all 2^32 arguments on every level: minutes"]
+                fn exhaustive() {
+                    super::exhaustive::<super::$t>();
+                }
+            }
+        )*
+    };
+}
+
+functions! {
+    Exp exp_test super::exp, f64::exp, [1.0, 2.0];
+    Expm1 expm1_test super::expm1, f64::exp_m1, [2.0, 3.0];
+    Tanh tanh_test super::tanh, f64::tanh, [3.0, 4.0];
+    Sigmoid sigmoid_test super::sigmoid, scalar::sigmoid, [3.0, 3.0];
+    Softrelu softrelu_test super::softrelu, scalar::softrelu, [3.0, 3.0];
+    Log log_test super::log, f64::ln, [1.0, 2.0];
+    Log1p log1p_test super::log1p, f64::ln_1p, [2.0, 2.0];
+    Log2 log2_test super::log2, f64::log2, [1.0, 3.0];
+    Log10 log10_test super::log10, f64::log10, [1.0, 3.0];
+    Erf erf_test super::erf, scalar::erf, [2.0, 2.0];
+    Sin sin_test super::sin, f64::sin, [2.0, 2.0];
+    Cos cos_test super::cos, f64::cos, [2.0, 2.0];
+    Rsqrt rsqrt_test super::rsqrt, |x| 1.0 / x.sqrt(), [1.5, 1.5];
+    Cbrt cbrt_test super::cbrt, f64::cbrt, [1.0, 1.0];
+}
+
+struct Run<'a, F>(&'a [f32], &'a mut [f32], std::marker::PhantomData<F>);
+
+impl<F: Function> Work for Run<'_, F> {
+    type Out = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        for (x, y) in self.0.chunks_exact(S::N).zip(self.1.chunks_exact_mut(S::N)) {
+            // SAFETY: both chunks hold N elements.
+            unsafe { s.store(y.as_mut_ptr(), F::lanes(s, s.load(x.as_ptr()))) }
+        }
+    }
+}
+
+/// Error of `y` in units of the last place of a float32 as large as `want`.
+fn ulp(y: f32, want: f64) -> f64 {
+    let r = want as f32;
+    if r.is_nan() || y.is_nan() {
+        return if r.is_nan() && y.is_nan() { 0.0 } else { f64::INFINITY };
+    }
+    if r.is_infinite() || y.is_infinite() {
+        return if r == y { 0.0 } else { f64::INFINITY };
+    }
+    let unit = (r.abs().next_up() as f64 - r.abs() as f64).min(2f64.powi(104));
+    ((y as f64 - want) / unit).abs()
+}
+
+/// The worst error over `xs` (a multiple of 16 of them) and where it was.
+fn worst<F: Function>(level: Level, xs: &[f32]) -> (f64, f32) {
+    let mut ys = vec![0.0; xs.len()];
+    level.run(Run::<F>(xs, &mut ys, std::marker::PhantomData));
+    let mut w = (0.0, 0.0);
+    for (&x, &y) in xs.iter().zip(&ys) {
+        let want = F::exact(x as f64);
+        let e = ulp(y, want);
+        // Signed zeros count.
+        let sign_lost = y == 0.0 && want == 0.0 && y.is_sign_negative() != want.is_sign_negative();
+        if e > w.0 || sign_lost {
+            w = (if sign_lost { f64::INFINITY } else { e }, x);
+        }
+    }
+    w
+}
+
+fn check<F: Function>(level: Level, xs: &[f32]) {
+    let (e, x) = worst::<F>(level, xs);
+    let bound = F::BOUND[(level == Level::Portable) as usize];
+    assert!(e <= bound, "{} on {level:?}: {e} ulp at {x:e}, want at most {bound}", F::NAME);
+}
+
+fn sampled<F: Function>() {
+    let mut xs: Vec<f32> = vec![0.0, -0.0, 1.0, -1.0, f32::INFINITY, f32::NEG_INFINITY, f32::NAN, f32::MAX, f32::MIN];
+    xs.extend([f32::MIN_POSITIVE, -f32::MIN_POSITIVE, 1e-45, -1e-45, 1e-40, 88.72284, 88.72283, -103.97, -104.5, 1e6, 1e9]);
+    // Over all exponents, with a step that shares no factor with a power of two.
+    xs.extend((0..u32::MAX).step_by(40_009).map(f32::from_bits));
+    // And densely where functions bend.
+    xs.extend((-60_000..60_000).map(|i| i as f32 * 1.7e-4));
+    xs.resize(xs.len().next_multiple_of(16), 0.5);
+    for &level in available() {
+        check::<F>(level, &xs);
+    }
+    // Both fused levels give the same bits.
+    if let [_, a, b] = *available() {
+        let run = |l: Level| {
+            let mut ys = vec![0.0; xs.len()];
+            l.run(Run::<F>(&xs, &mut ys, std::marker::PhantomData));
+            ys
+        };
+        for ((x, p), q) in xs.iter().zip(run(a)).zip(run(b)) {
+            assert!(p.to_bits() == q.to_bits() || p.is_nan() && q.is_nan(), "{}({x:e}): {p:e} and {q:e}", F::NAME);
+        }
+    }
+}
+
+fn exhaustive<F: Function>() {
+    for &level in available() {
+        let mut all = (0.0, 0.0);
+        for high in 0..1u32 << 12 {
+            let xs: Vec<f32> = (0..1u32 << 20).map(|low| f32::from_bits(high << 20 | low)).collect();
+            let w = worst::<F>(level, &xs);
+            if w.0 > all.0 {
+                all = w;
+            }
+        }
+        println!("{:10} {level:?}: {:.3} ulp at {:e} ({:#x})", F::NAME, all.0, all.1, all.1.to_bits());
+        assert!(all.0 <= F::BOUND[(level == Level::Portable) as usize]);
+    }
+}
