@@ -10,6 +10,7 @@ pub mod dtype;
 pub mod shape;
 pub mod storage;
 pub mod simd;
+pub mod kernels;
 
 pub use dtype::{DType, Elem};
 pub use error::{Error, ErrorKind, Result};

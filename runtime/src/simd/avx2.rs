@@ -186,11 +186,13 @@ impl Simd for Avx2 {
     }
     #[inline(always)]
     unsafe fn store_f16(self, p: *mut u16, x: F32) {
-        v!(_mm_storeu_si128(p.cast(), _mm256_cvtps_ph::<NEAREST>(x.0)))
+        v!(_mm_storeu_si128(p.cast(), _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(x.0)))
     }
     #[inline(always)]
     unsafe fn load_bf16(self, p: *const u16) -> F32 {
-        F32(v!(_mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(_mm_loadu_si128(p.cast()))))))
+        F32(v!(_mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(_mm_loadu_si128(
+            p.cast()
+        ))))))
     }
     #[inline(always)]
     unsafe fn store_bf16(self, p: *mut u16, x: F32) {

@@ -152,7 +152,9 @@ impl Simd for Avx512 {
     }
     #[inline(always)]
     unsafe fn load_bf16(self, p: *const u16) -> F32 {
-        F32(v!(_mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(_mm256_loadu_si256(p.cast()))))))
+        F32(v!(_mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(_mm256_loadu_si256(
+            p.cast()
+        ))))))
     }
     #[inline(always)]
     unsafe fn store_bf16(self, p: *mut u16, x: F32) {

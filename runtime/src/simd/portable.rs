@@ -301,7 +301,10 @@ impl Simd for Portable {
     #[inline(always)]
     fn widen(self, x: f32x8) -> (f64x4, f64x4) {
         let a = x.to_array();
-        (f64x4::new(std::array::from_fn(|i| a[i] as f64)), f64x4::new(std::array::from_fn(|i| a[i + 4] as f64)))
+        (
+            f64x4::new(std::array::from_fn(|i| a[i] as f64)),
+            f64x4::new(std::array::from_fn(|i| a[i + 4] as f64)),
+        )
     }
     #[inline(always)]
     fn narrow(self, low: f64x4, high: f64x4) -> f32x8 {

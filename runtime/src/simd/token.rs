@@ -7,17 +7,34 @@ pub const MAX_LANES: usize = 16;
 
 /// What a vector of floating-point lanes can do without its token.
 pub trait Floats:
-    Copy + Send + Sync + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + Div<Output = Self> + Neg<Output = Self>
+    Copy
+    + Send
+    + Sync
+    + Add<Output = Self>
+    + Sub<Output = Self>
+    + Mul<Output = Self>
+    + Div<Output = Self>
+    + Neg<Output = Self>
 {
 }
 
 impl<T> Floats for T where
-    T: Copy + Send + Sync + Add<Output = T> + Sub<Output = T> + Mul<Output = T> + Div<Output = T> + Neg<Output = T>
+    T: Copy
+        + Send
+        + Sync
+        + Add<Output = T>
+        + Sub<Output = T>
+        + Mul<Output = T>
+        + Div<Output = T>
+        + Neg<Output = T>
 {
 }
 
 /// One truth value per lane.
-pub trait Mask: Copy + Send + Sync + BitAnd<Output = Self> + BitOr<Output = Self> + Not<Output = Self> {}
+pub trait Mask:
+    Copy + Send + Sync + BitAnd<Output = Self> + BitOr<Output = Self> + Not<Output = Self>
+{
+}
 
 impl<T> Mask for T where T: Copy + Send + Sync + BitAnd<Output = T> + BitOr<Output = T> + Not<Output = T> {}
 

@@ -112,8 +112,21 @@ fn check<F: Function>(level: Level, xs: &[f32]) {
 }
 
 fn sampled<F: Function>() {
-    let mut xs: Vec<f32> = vec![0.0, -0.0, 1.0, -1.0, f32::INFINITY, f32::NEG_INFINITY, f32::NAN, f32::MAX, f32::MIN];
-    xs.extend([f32::MIN_POSITIVE, -f32::MIN_POSITIVE, 1e-45, -1e-45, 1e-40, 88.72284, 88.72283, -103.97, -104.5, 1e6, 1e9]);
+    let mut xs: Vec<f32> =
+        vec![0.0, -0.0, 1.0, -1.0, f32::INFINITY, f32::NEG_INFINITY, f32::NAN, f32::MAX, f32::MIN];
+    xs.extend([
+        f32::MIN_POSITIVE,
+        -f32::MIN_POSITIVE,
+        1e-45,
+        -1e-45,
+        1e-40,
+        88.72284,
+        88.72283,
+        -103.97,
+        -104.5,
+        1e6,
+        1e9,
+    ]);
     // Over all exponents, with a step that shares no factor with a power of two.
     xs.extend((0..u32::MAX).step_by(40_009).map(f32::from_bits));
     // And densely where functions bend.
@@ -130,7 +143,11 @@ fn sampled<F: Function>() {
             ys
         };
         for ((x, p), q) in xs.iter().zip(run(a)).zip(run(b)) {
-            assert!(p.to_bits() == q.to_bits() || p.is_nan() && q.is_nan(), "{}({x:e}): {p:e} and {q:e}", F::NAME);
+            assert!(
+                p.to_bits() == q.to_bits() || p.is_nan() && q.is_nan(),
+                "{}({x:e}): {p:e} and {q:e}",
+                F::NAME
+            );
         }
     }
 }

@@ -1,0 +1,209 @@
+//! What the loops over elements share: float32 and float64 under one name, conversion of the half floats, walking strides,
+//! and when to write past the caches. Private to the kernels.
+
+use crate::dtype::{DType, Elem};
+use crate::simd::{Level, Simd, Work};
+use crate::storage::Span;
+use std::sync::OnceLock;
+
+/// Elements per parallel chunk. Below two of these a loop stays on the calling thread. A multiple of every vector and of a
+/// cache line, so that chunks of an aligned array are aligned.
+pub(crate) const CHUNK: usize = 32 * 1024;
+
+/// Elements that are converted or gathered at a time; their buffers lie on the stack and stay in the first cache.
+pub(crate) const BLOCK: usize = 1024;
+
+/// An element type that has lanes.
+pub(crate) trait Lane: Elem {
+    type V<S: Simd>: Copy;
+    fn count<S: Simd>() -> usize;
+    fn splat<S: Simd>(s: S, x: Self) -> Self::V<S>;
+    /// # Safety
+    /// `p` is readable for `count` elements.
+    unsafe fn load<S: Simd>(s: S, p: *const Self) -> Self::V<S>;
+    /// # Safety
+    /// `p` is readable for `n`, which is less than `count`.
+    unsafe fn load_part<S: Simd>(s: S, p: *const Self, n: usize) -> Self::V<S>;
+    /// # Safety
+    /// `p` is writable for `count` elements, and aligned to all of them where `stream` is set.
+    unsafe fn store<S: Simd>(s: S, p: *mut Self, x: Self::V<S>, stream: bool);
+    /// # Safety
+    /// `p` is writable for `n`, which is less than `count`.
+    unsafe fn store_part<S: Simd>(s: S, p: *mut Self, x: Self::V<S>, n: usize);
+}
+
+macro_rules! lane {
+    ($t:ty, $v:ident, $n:ident, $splat:ident, $load:ident, $load_part:ident, $store:ident, $store_part:ident, $stream:ident) => {
+        impl Lane for $t {
+            type V<S: Simd> = S::$v;
+            #[inline(always)]
+            fn count<S: Simd>() -> usize {
+                S::$n
+            }
+            #[inline(always)]
+            fn splat<S: Simd>(s: S, x: Self) -> S::$v {
+                s.$splat(x)
+            }
+            #[inline(always)]
+            unsafe fn load<S: Simd>(s: S, p: *const Self) -> S::$v {
+                // SAFETY: the caller's promise.
+                unsafe { s.$load(p) }
+            }
+            #[inline(always)]
+            unsafe fn load_part<S: Simd>(s: S, p: *const Self, n: usize) -> S::$v {
+                // SAFETY: the caller's promise.
+                unsafe { s.$load_part(p, n) }
+            }
+            #[inline(always)]
+            unsafe fn store<S: Simd>(s: S, p: *mut Self, x: S::$v, stream: bool) {
+                // SAFETY: the caller's promise.
+                unsafe { if stream { s.$stream(p, x) } else { s.$store(p, x) } }
+            }
+            #[inline(always)]
+            unsafe fn store_part<S: Simd>(s: S, p: *mut Self, x: S::$v, n: usize) {
+                // SAFETY: the caller's promise.
+                unsafe { s.$store_part(p, x, n) }
+            }
+        }
+    };
+}
+lane!(f32, F32, N, splat, load, load_part, store, store_part, stream);
+lane!(f64, F64, N64, splat64, load64, load_part64, store64, store_part64, stream64);
+
+/// Whether an output of that many bytes is better written past the caches: it would push everything else out, and the
+/// memory would be read just to be overwritten. Half of the last cache, since inputs want room too.
+pub(crate) fn past_cache(bytes: usize) -> bool {
+    static LIMIT: OnceLock<usize> = OnceLock::new();
+    bytes
+        >= *LIMIT.get_or_init(|| {
+            let size =
+                std::fs::read_to_string("/sys/devices/system/cpu/cpu0/cache/index3/size").unwrap_or_default();
+            let kib = size.trim().strip_suffix('K').and_then(|k| k.parse::<usize>().ok());
+            kib.map_or(16 << 20, |k| k * 1024) / 2
+        })
+}
+
+/// Whether `out` may be written with [`Simd::stream`]: big, and aligned as chunks and vectors need it.
+#[inline]
+pub(crate) fn streams(out: Span) -> bool {
+    let bytes = out.len() * out.dtype().size();
+    bytes > 1 << 20 && out.bytes() as usize % 64 == 0 && past_cache(bytes)
+}
+
+/// Half floats to float32.
+struct Widen<'a>(DType, *const u16, &'a mut [f32]);
+
+impl Work for Widen<'_> {
+    type Out = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Widen(dtype, x, y) = self;
+        let f16 = dtype == DType::F16;
+        let (body, tail) = y.split_at_mut(y.len() / S::N * S::N);
+        let one = body.len();
+        for (i, v) in body.chunks_exact_mut(S::N).enumerate() {
+            // SAFETY: as many elements are behind `x` as `y` has.
+            unsafe {
+                let p = x.add(i * S::N);
+                s.store(v.as_mut_ptr(), if f16 { s.load_f16(p) } else { s.load_bf16(p) });
+            }
+        }
+        if !tail.is_empty() {
+            let mut b = [0u16; crate::simd::MAX_LANES];
+            // SAFETY: the tail's elements exist, and are fewer than the buffer holds.
+            unsafe {
+                std::ptr::copy_nonoverlapping(x.add(one), b.as_mut_ptr(), tail.len());
+                let v = if f16 { s.load_f16(b.as_ptr()) } else { s.load_bf16(b.as_ptr()) };
+                s.store_part(tail.as_mut_ptr(), v, tail.len());
+            }
+        }
+    }
+}
+
+/// float32 to half floats.
+struct Narrow<'a>(DType, &'a [f32], *mut u16);
+
+impl Work for Narrow<'_> {
+    type Out = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Narrow(dtype, x, y) = self;
+        let f16 = dtype == DType::F16;
+        let body = x.chunks_exact(S::N);
+        let tail = body.remainder();
+        for (i, v) in body.enumerate() {
+            // SAFETY: as many elements are behind `y` as `x` has.
+            unsafe {
+                let (v, p) = (s.load(v.as_ptr()), y.add(i * S::N));
+                if f16 { s.store_f16(p, v) } else { s.store_bf16(p, v) }
+            }
+        }
+        if !tail.is_empty() {
+            let mut b = [0u16; crate::simd::MAX_LANES];
+            // SAFETY: the tail's elements exist, and are fewer than the buffer holds.
+            unsafe {
+                let v = s.load_part(tail.as_ptr(), tail.len());
+                if f16 {
+                    s.store_f16(b.as_mut_ptr(), v)
+                } else {
+                    s.store_bf16(b.as_mut_ptr(), v)
+                }
+                std::ptr::copy_nonoverlapping(b.as_ptr(), y.add(x.len() - tail.len()), tail.len());
+            }
+        }
+    }
+}
+
+/// Reads `y.len()` elements of a half float dtype.
+/// # Safety
+/// `x` is readable for that many elements of `dtype`, which is float16 or bfloat16.
+pub(crate) unsafe fn widen(level: Level, dtype: DType, x: *const u16, y: &mut [f32]) {
+    level.run(Widen(dtype, x, y))
+}
+
+/// Writes `x.len()` elements of a half float dtype, rounding to nearest.
+/// # Safety
+/// `y` is writable for that many elements of `dtype`, which is float16 or bfloat16.
+pub(crate) unsafe fn narrow(level: Level, dtype: DType, x: &[f32], y: *mut u16) {
+    level.run(Narrow(dtype, x, y))
+}
+
+/// Where row `row` (counted over all axes but the last) of a strided view begins, in elements.
+#[inline]
+pub(crate) fn row_start(dims: &[usize], strides: &[isize], mut row: usize) -> isize {
+    let mut at = 0;
+    for i in (0..dims.len() - 1).rev() {
+        at += (row % dims[i]) as isize * strides[i];
+        row /= dims[i];
+    }
+    at
+}
+
+/// Copies elements `start .. start + buf.len()` of a strided view, in row-major order, into `buf`.
+/// # Safety
+/// All elements of the view are readable; `dims` and `strides` have the same, non-zero length; no axis is empty.
+pub(crate) unsafe fn gather<T: Copy>(
+    dims: &[usize],
+    strides: &[isize],
+    x: *const T,
+    start: usize,
+    buf: &mut [T],
+) {
+    let n = dims[dims.len() - 1];
+    let step = strides[dims.len() - 1];
+    let (mut row, mut col, mut at) = (start / n, start % n, 0);
+    while at < buf.len() {
+        let count = (n - col).min(buf.len() - at);
+        let out = &mut buf[at..at + count];
+        // SAFETY: these are elements of the view.
+        unsafe {
+            let p = x.offset(row_start(dims, strides, row) + col as isize * step);
+            match step {
+                0 => out.fill(*p),
+                1 => out.copy_from_slice(std::slice::from_raw_parts(p, count)),
+                _ => out.iter_mut().enumerate().for_each(|(j, v)| *v = *p.offset(j as isize * step)),
+            }
+        }
+        (row, col, at) = (row + 1, 0, at + count);
+    }
+}

@@ -1,0 +1,10 @@
+//! Loops over elements: mathematics in `lanes`, everything about memory, tails, dtypes and threads here, once.
+//!
+//! Kernels see [`Span`](crate::storage::Span)s, sizes and strides, never arrays. They trust their caller: shapes agree, spans are
+//! long enough, and an output overlaps an input only where the kernel says that it may.
+
+pub mod map;
+pub mod par;
+pub mod zip;
+
+mod lane;
