@@ -1,16 +1,36 @@
 //! Keshi: a CPU tensor runtime with a dynamic autograd tape.
 //!
-//! A file may use only what stands above it in this list: `error dtype`, `shape`, `storage`, `tensor`, `simd`, `kernels`, `ops`,
-//! `autograd`, `array invoke`. One knot is allowed: gradient rules in `ops` are written with [`Array`].
+//! A module may use only what stands above it here: `error dtype device`, `shape`, `storage`, `tensor`, `simd`,
+//! `kernels`, `ops`, `autograd`, `array`, `invoke`, `backward`, `fluent`. One knot is allowed: gradient rules in `ops` are
+//! written with [`Array`]s and the calls of `fluent`.
 
 #[macro_use]
 pub mod error;
 #[macro_use]
 pub mod dtype;
+pub mod device;
 pub mod shape;
 pub mod storage;
+pub mod tensor;
+
 pub mod simd;
+
 pub mod kernels;
 
+#[macro_use]
+pub mod ops;
+
+pub mod autograd;
+
+pub mod array;
+pub mod backward;
+pub mod fluent;
+pub mod invoke;
+
+pub use array::Array;
+pub use autograd::node::GradReq;
+pub use device::Device;
 pub use dtype::{DType, Elem};
 pub use error::{Error, ErrorKind, Result};
+pub use invoke::invoke;
+pub use tensor::Tensor;

@@ -2,6 +2,7 @@
 
 pub mod broadcast;
 pub mod partial;
+pub mod reshape;
 
 use crate::error::Result;
 use smallvec::SmallVec;

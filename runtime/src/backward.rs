@@ -1,0 +1,324 @@
+//! Going back over the tape. Nodes are visited from the youngest to the oldest: by then all gradients of their outputs
+//! have come in. No recursion; the work list holds only what is pending.
+
+use crate::array::Array;
+use crate::autograd::mode::Scope;
+use crate::autograd::node::{Call, Edge, GradReq, Kept, Kind, Leaf, Node};
+use crate::error::{Error, Result};
+use crate::invoke::invoke;
+use crate::ops::def::Gradient;
+use crate::ops::elementwise::binary::ELEMWISE_ADD;
+use crate::ops::params::Params;
+use crate::ops::reduce;
+use crate::ops::vjp::{Grads, Meta, Vjp};
+use crate::shape::show;
+use smallvec::{SmallVec, smallvec};
+use std::any::Any;
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// How a backward pass is made.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Keep what the graph needs for another pass.
+    pub retain_graph: bool,
+    /// Record the pass itself, so that its results can be differentiated.
+    pub create_graph: bool,
+    /// The training mode during the pass.
+    pub train_mode: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options { retain_graph: false, create_graph: false, train_mode: true }
+    }
+}
+
+/// A gradient that is still being summed.
+struct Sum {
+    grad: Array,
+    /// Whether the array was made for this sum, so that more can be added in place.
+    owned: bool,
+}
+
+type Slots = SmallVec<[Option<Sum>; 1]>;
+type Pending = BTreeMap<u64, (Arc<Node>, Slots)>;
+
+thread_local! {
+    static IN_RULE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Unwinds with an error out of a gradient rule, where the pass catches it; outside of one it panics with the text.
+pub(crate) fn raise<T>(r: Result<T>) -> T {
+    match r {
+        Ok(x) => x,
+        Err(e) if IN_RULE.get() => resume_unwind(Box::new(e)),
+        Err(e) => panic!("{e}"),
+    }
+}
+
+/// Runs a rule; what it raises becomes an error.
+fn run_rule<T>(f: impl FnOnce() -> Result<T>) -> Result<T> {
+    let before = IN_RULE.replace(true);
+    let result = catch_unwind(AssertUnwindSafe(f));
+    IN_RULE.set(before);
+    result.unwrap_or_else(|payload| Err(caught(payload)))
+}
+
+/// The error that was unwound with.
+fn caught(payload: Box<dyn Any + Send>) -> Error {
+    match payload.downcast::<Error>() {
+        Ok(e) => *e,
+        Err(other) => resume_unwind(other),
+    }
+}
+
+/// Differentiates `heads` and puts the gradients into the variables' buffers.
+///
+/// `head_grads` gives the gradient of each head, ones where it is `None` or when the slice is empty.
+pub fn backward(heads: &[&Array], head_grads: &[Option<&Array>], options: Options) -> Result<()> {
+    let mut reached = false;
+    pass(heads, head_grads, options, |node, slots| {
+        let Kind::Leaf(leaf) = &node.kind else { return Ok(()) };
+        reached |= leaf.req != GradReq::Null;
+        match slots[0].take() {
+            Some(sum) => deliver(leaf, sum.grad),
+            None => Ok(()),
+        }
+    })
+    .map_err(|e| e.within("backward"))?;
+    if !reached {
+        return Err(unreachable_head().within("backward"));
+    }
+    Ok(())
+}
+
+/// Gradients of `heads` with respect to `vars`, as new arrays. Buffers of variables stay as they are.
+pub fn grad(
+    heads: &[&Array],
+    head_grads: &[Option<&Array>],
+    vars: &[&Array],
+    options: Options,
+) -> Result<Vec<Array>> {
+    let edges: Vec<Edge> = vars
+        .iter()
+        .enumerate()
+        .map(|(i, v)| {
+            v.edge().ok_or_else(|| err!(Autograd, "grad: variable {i} is not in a computational graph"))
+        })
+        .collect::<Result<_>>()?;
+    let mut found: Vec<Option<Array>> = vec![None; vars.len()];
+    pass(heads, head_grads, options, |node, slots| {
+        for (e, f) in edges.iter().zip(&mut found) {
+            if Arc::ptr_eq(&e.node, node) {
+                *f = slots[e.output as usize].as_ref().map(|s| s.grad.clone());
+            }
+        }
+        Ok(())
+    })
+    .map_err(|e| e.within("grad"))?;
+    let missing = |(i, g): (usize, Option<Array>)| {
+        g.ok_or_else(|| err!(Autograd, "grad: variable {i} is not reached from the heads"))
+    };
+    found.into_iter().enumerate().map(missing).collect()
+}
+
+fn unreachable_head() -> Error {
+    err!(
+        Autograd,
+        "Cannot differentiate node because it is not in a computational graph. You need to record the computation, from \
+         arrays with a gradient attached; if you want to differentiate the same graph twice, pass retain_graph=True to backward"
+    )
+}
+
+/// Visits every node that `heads` depend on; `visit` sees each with the finished gradients of its outputs.
+fn pass(
+    heads: &[&Array],
+    head_grads: &[Option<&Array>],
+    options: Options,
+    mut visit: impl FnMut(&Arc<Node>, &mut Slots) -> Result<()>,
+) -> Result<()> {
+    if !head_grads.is_empty() && head_grads.len() != heads.len() {
+        bail!(
+            Argument,
+            "heads and head_grads must be lists of the same length, got {} and {}",
+            heads.len(),
+            head_grads.len()
+        );
+    }
+    let _scope = Scope::enter(options.create_graph, options.train_mode);
+    let mut pending = Pending::new();
+    for (i, head) in heads.iter().enumerate() {
+        let edge = head.edge().ok_or_else(unreachable_head)?;
+        let g = match head_grads.get(i).copied().flatten() {
+            None => Array::full(head.dims(), 1.0, head.dtype(), head.device())?,
+            Some(g) if g.dims() == head.dims() && g.dtype() == head.dtype() => g.clone(),
+            Some(g) => bail!(
+                Shape,
+                "head gradient {i} does not fit its head, got {} {}, want {} {}",
+                show(g.dims()),
+                g.dtype(),
+                show(head.dims()),
+                head.dtype()
+            ),
+        };
+        push(&mut pending, &edge, g, options.create_graph)?;
+    }
+    while let Some((_, (node, mut slots))) = pending.pop_last() {
+        visit(&node, &mut slots)?;
+        let Kind::Call(call) = &node.kind else { continue };
+        let grads = step(&node, call, slots, options).map_err(|e| e.within(call.op.name))?;
+        for (i, (edge, g)) in call.edges.iter().zip(grads).enumerate() {
+            let (Some(edge), Some(g)) = (edge, g) else { continue };
+            let g = unbroadcast(g, &call.in_metas[i].dims)?;
+            push(&mut pending, edge, g, options.create_graph)?;
+        }
+    }
+    Ok(())
+}
+
+/// Adds a gradient to what output `edge` has got so far.
+fn push(pending: &mut Pending, edge: &Edge, g: Array, create_graph: bool) -> Result<()> {
+    let node = &edge.node;
+    let (_, slots) = pending.entry(node.seq).or_insert_with(|| {
+        let n = match &node.kind {
+            Kind::Leaf(_) => 1,
+            Kind::Call(c) => c.out_metas.len(),
+        };
+        (node.clone(), (0..n).map(|_| None).collect())
+    });
+    let slot = &mut slots[edge.output as usize];
+    *slot = Some(match slot.take() {
+        None => Sum { grad: g, owned: false },
+        Some(s) if s.owned && !create_graph => {
+            invoke(&ELEMWISE_ADD, &[&s.grad, &g], &Params::NONE, &[&s.grad])?;
+            s
+        }
+        Some(s) => {
+            let mut out = invoke(&ELEMWISE_ADD, &[&s.grad, &g], &Params::NONE, &[])?;
+            Sum { grad: out.remove(0), owned: true }
+        }
+    });
+    Ok(())
+}
+
+/// Sums a gradient over the axes that broadcasting stretched. Nowhere else is broadcasting undone.
+fn unbroadcast(g: Array, dims: &[usize]) -> Result<Array> {
+    if g.dims() == dims {
+        return Ok(g);
+    }
+    Ok(invoke(&reduce::UNBROADCAST, &[&g], &reduce::unbroadcast_to(dims), &[])?.remove(0))
+}
+
+/// Puts a finished gradient where the variable wants it.
+fn deliver(leaf: &Leaf, g: Array) -> Result<()> {
+    let Some(buffer) = leaf.grad() else { return Ok(()) };
+    match leaf.req {
+        GradReq::Null => {
+            leaf.drop_grad();
+            return Ok(());
+        }
+        GradReq::Write => {
+            let (from, to) = (g.tensor().span(), buffer.span());
+            if from.len() != to.len() || from.dtype() != to.dtype() {
+                bail!(
+                    Internal,
+                    "a gradient of shape {} came for a variable of shape {}",
+                    show(g.dims()),
+                    show(buffer.dims())
+                );
+            }
+            // SAFETY: same count and dtype; `copy` allows the two to overlap.
+            unsafe { std::ptr::copy(from.bytes(), to.bytes(), to.len() * to.dtype().size()) };
+            buffer.storage().bump();
+        }
+        GradReq::Add => {
+            let sum = Array::from(buffer);
+            let _off = Scope::enter(false, false);
+            invoke(&ELEMWISE_ADD, &[&sum, &g.detach()], &Params::NONE, &[&sum])?;
+        }
+    }
+    leaf.fresh.store(true, Relaxed);
+    Ok(())
+}
+
+/// Gradients of a call's inputs from those of its outputs.
+fn step(node: &Arc<Node>, call: &Call, slots: Slots, options: Options) -> Result<Grads> {
+    let freed = || {
+        err!(
+            Autograd,
+            "this part of the graph has been freed by an earlier backward. {}",
+            unreachable_head().text()
+        )
+    };
+    let kept = if options.retain_graph || options.create_graph {
+        None
+    } else {
+        Some(call.kept().take().ok_or_else(freed)?)
+    };
+    let guard;
+    let kept: &Kept = match &kept {
+        Some(k) => k,
+        None => {
+            guard = call.kept();
+            guard.as_ref().ok_or_else(freed)?
+        }
+    };
+    let (rule_all, rule_one) = match call.op.gradient {
+        Gradient::Rule(_, f) => (Some(f), None),
+        Gradient::Unary(_, f) => (None, Some(f)),
+        Gradient::Zero(_) => return zeros(call, &slots),
+        Gradient::None(why) => bail!(Autograd, "Operator {} is non-differentiable: {why}", call.op.name),
+    };
+    let ins: SmallVec<[Option<Array>; 2]> = kept
+        .ins
+        .iter()
+        .enumerate()
+        .map(|(i, s)| {
+            let Some(s) = s else { return Ok(None) };
+            let t = s.open(&call.op.input_name(i))?;
+            let edge = if options.create_graph { call.edges[i].clone() } else { None };
+            Ok(Some(Array::with_edge(t.clone(), edge)))
+        })
+        .collect::<Result<_>>()?;
+    let outs: SmallVec<[Option<Array>; 1]> = kept
+        .outs
+        .iter()
+        .enumerate()
+        .map(|(i, s)| {
+            let Some(s) = s else { return Ok(None) };
+            let t = s.open("its output")?;
+            let edge = options.create_graph.then(|| Edge { node: node.clone(), output: i as u32 });
+            Ok(Some(Array::with_edge(t.clone(), edge)))
+        })
+        .collect::<Result<_>>()?;
+    let grads: SmallVec<[Option<Array>; 1]> = slots.into_iter().map(|s| s.map(|s| s.grad)).collect();
+    let needs: SmallVec<[bool; 4]> = call.edges.iter().map(Option::is_some).collect();
+    let vjp = Vjp {
+        params: &call.params,
+        training: call.training,
+        grads: &grads,
+        ins: &ins,
+        outs: &outs,
+        in_metas: &call.in_metas,
+        out_metas: &call.out_metas,
+        needs: &needs,
+    };
+    run_rule(|| match (rule_all, rule_one) {
+        (Some(f), _) => f(&vjp),
+        (None, Some(f)) => Ok(smallvec![Some(f(&vjp)?)]),
+        (None, None) => Ok(Grads::new()),
+    })
+}
+
+fn zeros(call: &Call, slots: &Slots) -> Result<Grads> {
+    let device = slots.iter().flatten().next().map(|s| s.grad.device()).unwrap_or_default();
+    let zero = |(e, m): (&Option<Edge>, &Meta)| match e {
+        Some(_) => Array::zeros(&m.dims, m.dtype, device).map(Some),
+        None => Ok(None),
+    };
+    call.edges.iter().zip(&call.in_metas).map(zero).collect()
+}

@@ -1,0 +1,233 @@
+//! The single door: every call of an operator, from Rust, C, Perl or a graph, is infer → allocate → run → record.
+
+use crate::array::Array;
+use crate::autograd::mode;
+use crate::autograd::node::{Edge, Node};
+use crate::device::Device;
+use crate::dtype::DType;
+use crate::error::Result;
+use crate::ops::def::{Arity, OpDef, Run, ShapeInfer, TypeInfer};
+use crate::ops::infer::{Shapes, Types};
+use crate::ops::params::Params;
+use crate::ops::value::Value;
+use crate::shape::broadcast::broadcast;
+use crate::shape::partial::Partial;
+use crate::shape::{Dims, show};
+use crate::tensor::Tensor;
+use smallvec::{SmallVec, smallvec};
+
+/// Outputs of a call, the visible ones.
+pub type Outputs = SmallVec<[Array; 1]>;
+
+type Tensors<'a> = SmallVec<[&'a Tensor; 4]>;
+type Specs = SmallVec<[(Dims, DType); 1]>;
+
+/// Calls `op`. `given` are arrays to write the first outputs into; the others are new.
+///
+/// Errors name the operator. On an error nothing has been written, unless the kernel itself failed half-way.
+pub fn invoke(op: &'static OpDef, ins: &[&Array], params: &Params, given: &[&Array]) -> Result<Outputs> {
+    call(op, ins, params, given).map_err(|e| e.within(op.name))
+}
+
+/// Calls `op` with parameters by name.
+pub fn invoke_named(op: &'static OpDef, ins: &[&Array], named: &[(&str, Value)]) -> Result<Outputs> {
+    let params = parse_named(op, named, ins.len()).map_err(|e| e.within(op.name))?;
+    invoke(op, ins, &params, &[])
+}
+
+/// Parses parameters by name. The parameter that counts variadic inputs is filled in when it is missing.
+pub fn parse_named(op: &'static OpDef, named: &[(&str, Value)], inputs: usize) -> Result<Params> {
+    let specs = (op.params.specs)();
+    let mut given: Vec<(usize, Value)> = Vec::with_capacity(named.len() + 1);
+    for (name, value) in named {
+        match specs.iter().position(|s| s.name == *name) {
+            Some(i) => given.push((i, value.clone())),
+            None if specs.is_empty() => {}
+            None => {
+                let known: Vec<&str> = specs.iter().map(|s| s.name).collect();
+                bail!(Param, "Cannot find argument '{name}', want one of {}", known.join(", "));
+            }
+        }
+    }
+    if let Arity::Variadic(Some(count)) = op.arity
+        && let Some(i) = specs.iter().position(|s| s.name == count)
+        && !given.iter().any(|(k, _)| *k == i)
+    {
+        given.push((i, Value::Int(inputs as i64)));
+    }
+    (op.params.parse)(&given)
+}
+
+/// Shapes and dtypes of all outputs of a call whose inputs are known.
+fn infer(op: &OpDef, params: &Params, ins: &[&Tensor]) -> Result<Specs> {
+    let n = (op.outputs)(params);
+    // The two common cases without the detour over partly known shapes.
+    let dims: Option<Dims> = match (op.shape, ins) {
+        (ShapeInfer::Same, [x, rest @ ..]) if rest.iter().all(|y| y.dims() == x.dims()) => {
+            Some(x.dims().into())
+        }
+        (ShapeInfer::Broadcast, [x, y]) if x.dims() == y.dims() => Some(x.dims().into()),
+        (ShapeInfer::Broadcast, [x, y]) => Some(broadcast(x.dims(), y.dims())?),
+        _ => None,
+    };
+    let dtype = match (op.dtype, ins) {
+        (TypeInfer::Same, [x, rest @ ..]) if rest.iter().all(|y| y.dtype() == x.dtype()) => Some(x.dtype()),
+        _ => None,
+    };
+    if n == 1
+        && let (Some(dims), Some(dtype)) = (&dims, dtype)
+    {
+        return Ok(smallvec![(dims.clone(), dtype)]);
+    }
+    let dims: SmallVec<[Dims; 1]> = match dims {
+        Some(d) => smallvec![d; n],
+        None => {
+            let mut shapes: SmallVec<[Partial; 4]> = ins.iter().map(|t| Partial::from(t.dims())).collect();
+            let mut outs: SmallVec<[Partial; 4]> = smallvec![Partial::UNKNOWN; n];
+            op.infer_shape(&mut Shapes { params, ins: &mut shapes, outs: &mut outs })?;
+            let known = |(i, s): (usize, &Partial)| {
+                s.known().ok_or_else(|| err!(Shape, "the shape of output {i} cannot be inferred, got {s}"))
+            };
+            outs.iter().enumerate().map(known).collect::<Result<_>>()?
+        }
+    };
+    let dtypes: SmallVec<[DType; 4]> = match dtype {
+        Some(d) => smallvec![d; n],
+        None => {
+            let mut types: SmallVec<[Option<DType>; 4]> = ins.iter().map(|t| Some(t.dtype())).collect();
+            let mut outs: SmallVec<[Option<DType>; 4]> = smallvec![None; n];
+            op.infer_type(&mut Types { params, ins: &mut types, outs: &mut outs })?;
+            outs.iter().map(|d| d.unwrap_or_default()).collect()
+        }
+    };
+    Ok(dims.into_iter().zip(dtypes).collect())
+}
+
+fn check_arity(op: &OpDef, params: &Params, given: usize) -> Result<()> {
+    let want = op.num_inputs(params, given);
+    if given != want {
+        let names = if matches!(op.arity, Arity::Variadic(_)) {
+            String::new()
+        } else {
+            format!(" ({})", op.inputs.join(", "))
+        };
+        bail!(Argument, "Operator {} expects {want} inputs{names}, but got {given}", op.name);
+    }
+    Ok(())
+}
+
+fn check_given(given: &[&Array], specs: &Specs, visible: usize, recording: bool) -> Result<()> {
+    if given.len() > visible {
+        bail!(Argument, "{} arrays were given for the result, want at most {visible}", given.len());
+    }
+    for (i, (out, (dims, dtype))) in given.iter().zip(specs).enumerate() {
+        if out.dims() != dims.as_slice() {
+            bail!(
+                Shape,
+                "out {i} has another shape than the result, got {}, want {}",
+                show(out.dims()),
+                show(dims)
+            );
+        }
+        if out.dtype() != *dtype {
+            bail!(Dtype, "out {i} has another dtype than the result, got {}, want {dtype}", out.dtype());
+        }
+        if recording && out.has_edge() {
+            bail!(
+                Autograd,
+                "Assigning to NDArrays that are already in a computational graph will cause undefined behavior when \
+                 evaluating gradients; call backward first to clear the graph or do this outside of a record section"
+            );
+        }
+    }
+    Ok(())
+}
+
+fn call(op: &'static OpDef, ins: &[&Array], params: &Params, given: &[&Array]) -> Result<Outputs> {
+    check_arity(op, params, ins.len())?;
+    let tensors: Tensors<'_> = ins.iter().map(|a| a.tensor()).collect();
+    let visible = (op.visible)(params);
+    if let Some(view) = op.view {
+        let out = Array::from(view(params, tensors[0])?);
+        record(op, ins, params, &tensors, &[out.tensor()], std::slice::from_ref(&out));
+        return Ok(smallvec![out]);
+    }
+    let specs = infer(op, params, &tensors)?;
+    check_given(given, &specs, visible, mode::is_recording())?;
+    let device: Device = match (tensors.first(), op.device) {
+        (_, Some(f)) => f(params),
+        (Some(t), None) => t.device(),
+        (None, None) => Device::default(),
+    };
+    // Outputs: given ones are used in place unless the kernel would read what it overwrites.
+    let mut outs: SmallVec<[Tensor; 1]> = SmallVec::with_capacity(specs.len());
+    let mut copies: SmallVec<[usize; 1]> = SmallVec::new();
+    for (i, (dims, dtype)) in specs.iter().enumerate() {
+        match given.get(i) {
+            Some(g) if !clashes(op, g.tensor(), &tensors) => outs.push(g.tensor().clone()),
+            other => {
+                if other.is_some() {
+                    copies.push(i);
+                }
+                outs.push(Tensor::empty(dims, *dtype, device)?);
+            }
+        }
+    }
+    let out_tensors: Tensors<'_> = outs.iter().collect();
+    let training = mode::is_training();
+    if !op.mutates.is_empty() || outs.is_empty() || outs.iter().any(|t| t.size() > 0) {
+        (op.run)(&Run { params, ins: &tensors, outs: &out_tensors, training })?;
+    }
+    for &i in op.mutates {
+        if let Some(t) = tensors.get(i) {
+            t.storage().bump();
+        }
+    }
+    for &i in &copies {
+        let (from, to) = (outs[i].span(), given[i].tensor().span());
+        // SAFETY: both hold the same number of elements of one dtype, and the first is new.
+        unsafe { std::ptr::copy_nonoverlapping(from.bytes(), to.bytes(), to.len() * to.dtype().size()) };
+    }
+    for g in given {
+        g.tensor().storage().bump();
+    }
+    let finals: Tensors<'_> =
+        outs.iter().enumerate().map(|(i, t)| given.get(i).map_or(t, |g| g.tensor())).collect();
+    let arrays: Outputs = (0..visible)
+        .map(|i| given.get(i).map_or_else(|| Array::from(outs[i].clone()), |g| (*g).clone()))
+        .collect();
+    record(op, ins, params, &tensors, &finals, &arrays);
+    Ok(arrays)
+}
+
+/// Whether writing `out` while reading the inputs would go wrong.
+fn clashes(op: &OpDef, out: &Tensor, ins: &[&Tensor]) -> bool {
+    ins.iter().enumerate().any(|(i, x)| {
+        x.storage().ptr() == out.storage().ptr()
+            && x.span().overlaps(out.span())
+            && !(op.inplace && x.span().same(out.span()))
+            && !(op.mutates.contains(&i) && x.span().same(out.span()))
+    })
+}
+
+/// Records the call when this thread records and some input has a history.
+fn record(
+    op: &'static OpDef,
+    ins: &[&Array],
+    params: &Params,
+    tensors: &[&Tensor],
+    outs: &[&Tensor],
+    arrays: &[Array],
+) {
+    if !mode::is_recording() {
+        return;
+    }
+    let edges: SmallVec<[Option<Edge>; 2]> = ins.iter().map(|a| a.edge()).collect();
+    if edges.iter().all(Option::is_none) {
+        return;
+    }
+    let node = Node::call(op, params, mode::is_training(), edges, tensors, outs);
+    for (i, a) in arrays.iter().enumerate() {
+        a.set_edge(Some(Edge { node: node.clone(), output: i as u32 }));
+    }
+}

@@ -1,0 +1,357 @@
+//! What an operator is: one expression that says everything about it. Eager calls, the tape, reflection over the C ABI,
+//! the Perl methods, their documentation and the generic tests are all read from it.
+
+use super::infer::{self, ShapeRule, TypeRule};
+use super::params::{ParamDef, ParamSet, Params};
+use super::samples::{Case, Draw, Samples};
+use super::vjp::{Grads, Vjp};
+use crate::array::Array;
+use crate::device::Device;
+use crate::error::Result;
+use crate::tensor::Tensor;
+
+/// What a kernel is run on. Inputs and outputs are contiguous; outputs have the inferred shape and dtype. The door
+/// guarantees that an output overlaps an input only if the operator said [`OpDef::inplace`], and then exactly.
+pub struct Run<'a> {
+    /// The operator's parameters.
+    pub params: &'a Params,
+    /// Inputs.
+    pub ins: &'a [&'a Tensor],
+    /// Outputs, hidden ones included.
+    pub outs: &'a [&'a Tensor],
+    /// Whether the call is made in training mode.
+    pub training: bool,
+}
+
+impl Run<'_> {
+    /// The parameter struct.
+    #[inline]
+    pub fn p<T: ParamSet>(&self) -> &T {
+        self.params.get()
+    }
+}
+
+/// Computes the outputs.
+pub type Kernel = fn(&Run<'_>) -> Result<()>;
+
+/// How many inputs an operator takes.
+#[derive(Clone, Copy)]
+pub enum Arity {
+    /// One for each declared name.
+    All,
+    /// The first so many of the declared names, or in general a number that the parameters tell.
+    By(fn(&Params) -> usize),
+    /// Any number from 1 on. The parameter of that name, if there is one, is filled in with it.
+    Variadic(Option<&'static str>),
+}
+
+/// How the shapes are inferred.
+#[derive(Clone, Copy)]
+pub enum ShapeInfer {
+    /// All inputs and outputs have one shape.
+    Same,
+    /// Two inputs broadcast to one output.
+    Broadcast,
+    /// A rule of its own.
+    Rule(ShapeRule),
+}
+
+/// How the dtypes are inferred.
+#[derive(Clone, Copy)]
+pub enum TypeInfer {
+    /// All inputs and outputs have one dtype.
+    Same,
+    /// A rule of its own.
+    Rule(TypeRule),
+}
+
+/// Which inputs and outputs a gradient rule keeps. Nothing else is kept alive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keep(u64);
+
+impl Keep {
+    /// Neither inputs nor outputs.
+    pub const NOTHING: Keep = Keep(0);
+    /// All inputs.
+    pub const INPUTS: Keep = Keep(0xffff_ffff);
+    /// All outputs.
+    pub const OUTPUTS: Keep = Keep(0xffff_ffff << 32);
+    /// All inputs and all outputs.
+    pub const ALL: Keep = Keep(u64::MAX);
+
+    /// Input `i` only; combine with [`Keep::and`].
+    pub const fn input(i: usize) -> Keep {
+        Keep(1 << i)
+    }
+
+    /// Output `i` only.
+    pub const fn output(i: usize) -> Keep {
+        Keep(1 << (32 + i))
+    }
+
+    /// Both.
+    pub const fn and(self, other: Keep) -> Keep {
+        Keep(self.0 | other.0)
+    }
+
+    /// Whether input `i` is kept.
+    #[inline]
+    pub fn keeps_input(self, i: usize) -> bool {
+        self.0 >> i.min(31) & 1 == 1
+    }
+
+    /// Whether output `i` is kept.
+    #[inline]
+    pub fn keeps_output(self, i: usize) -> bool {
+        self.0 >> (32 + i.min(31)) & 1 == 1
+    }
+}
+
+/// The gradient of an operator.
+#[derive(Clone, Copy)]
+pub enum Gradient {
+    /// A rule written with recorded operators, so that it can be differentiated again.
+    Rule(Keep, fn(&Vjp<'_>) -> Result<Grads>),
+    /// As `Rule`, for one input.
+    Unary(Keep, fn(&Vjp<'_>) -> Result<Array>),
+    /// The derivative is zero wherever there is one: the reason.
+    Zero(&'static str),
+    /// There is none: the reason. Going back through such an operator is an error.
+    None(&'static str),
+}
+
+/// An operator.
+pub struct OpDef {
+    /// The name, MXNet's where MXNet has the operator.
+    pub name: &'static str,
+    /// Other names.
+    pub aliases: &'static [&'static str],
+    /// What it computes, with the formula.
+    pub doc: &'static str,
+    /// Names of the inputs; of a variadic operator the name of the repeated one.
+    pub inputs: &'static [&'static str],
+    /// How many inputs there are.
+    pub arity: Arity,
+    /// Number of outputs, hidden ones included.
+    pub outputs: fn(&Params) -> usize,
+    /// Number of outputs that the caller sees: the first ones.
+    pub visible: fn(&Params) -> usize,
+    /// Parameters.
+    pub params: ParamDef,
+    /// Shape inference.
+    pub shape: ShapeInfer,
+    /// Dtype inference.
+    pub dtype: TypeInfer,
+    /// The kernel.
+    pub run: Kernel,
+    /// Instead of a kernel: the output is a view of input 0.
+    pub view: Option<fn(&Params, &Tensor) -> Result<Tensor>>,
+    /// Inputs that the kernel changes (moving averages, optimizer states).
+    pub mutates: &'static [usize],
+    /// Whether an output may be exactly an input.
+    pub inplace: bool,
+    /// The device of the outputs of an operator without inputs.
+    pub device: Option<fn(&Params) -> Device>,
+    /// The gradient.
+    pub gradient: Gradient,
+    /// Sample calls for the generic tests.
+    pub samples: Samples,
+}
+
+fn one(_: &Params) -> usize {
+    1
+}
+
+fn no_kernel(_: &Run<'_>) -> Result<()> {
+    bail!(Internal, "this operator has no kernel")
+}
+
+impl OpDef {
+    /// An operator with named inputs and a kernel. Until told otherwise: one output, all shapes and dtypes the same.
+    pub const fn new(name: &'static str, inputs: &'static [&'static str], run: Kernel) -> OpDef {
+        OpDef {
+            name,
+            aliases: &[],
+            doc: "",
+            inputs,
+            arity: Arity::All,
+            outputs: one,
+            visible: one,
+            params: ParamDef::NONE,
+            shape: ShapeInfer::Same,
+            dtype: TypeInfer::Same,
+            run,
+            view: None,
+            mutates: &[],
+            inplace: false,
+            device: None,
+            gradient: Gradient::None("no gradient was stated"),
+            samples: Samples::None("no samples were stated"),
+        }
+    }
+
+    /// An element-wise operator of one input.
+    pub const fn map(name: &'static str, run: Kernel) -> OpDef {
+        OpDef::new(name, &["data"], run).inplace()
+    }
+
+    /// An element-wise operator of two inputs of one shape.
+    pub const fn zip(name: &'static str, run: Kernel) -> OpDef {
+        OpDef::new(name, &["lhs", "rhs"], run).inplace()
+    }
+
+    /// An element-wise operator of two inputs that broadcast.
+    pub const fn broadcast(name: &'static str, run: Kernel) -> OpDef {
+        let op = OpDef::new(name, &["lhs", "rhs"], run).inplace();
+        OpDef { shape: ShapeInfer::Broadcast, ..op }
+    }
+
+    /// An operator whose output is a view of its input.
+    pub const fn viewing(name: &'static str, view: fn(&Params, &Tensor) -> Result<Tensor>) -> OpDef {
+        let op = OpDef::new(name, &["data"], no_kernel);
+        OpDef { view: Some(view), ..op }
+    }
+
+    /// Other names.
+    pub const fn aliases(self, aliases: &'static [&'static str]) -> OpDef {
+        OpDef { aliases, ..self }
+    }
+
+    /// What it computes, with the formula.
+    pub const fn doc(self, doc: &'static str) -> OpDef {
+        OpDef { doc, ..self }
+    }
+
+    /// The parameter struct.
+    pub const fn params<T: ParamSet>(self) -> OpDef {
+        OpDef { params: ParamDef::of::<T>(), ..self }
+    }
+
+    /// The number of inputs depends on the parameters.
+    pub const fn arity(self, f: fn(&Params) -> usize) -> OpDef {
+        OpDef { arity: Arity::By(f), ..self }
+    }
+
+    /// Any number of inputs; `count` is the parameter that tells how many.
+    pub const fn variadic(self, count: Option<&'static str>) -> OpDef {
+        OpDef { arity: Arity::Variadic(count), ..self }
+    }
+
+    /// Numbers of all outputs and of the visible ones.
+    pub const fn outputs(self, outputs: fn(&Params) -> usize, visible: fn(&Params) -> usize) -> OpDef {
+        OpDef { outputs, visible, ..self }
+    }
+
+    /// A shape rule of its own.
+    pub const fn shape(self, rule: ShapeRule) -> OpDef {
+        OpDef { shape: ShapeInfer::Rule(rule), ..self }
+    }
+
+    /// A dtype rule of its own.
+    pub const fn dtype(self, rule: TypeRule) -> OpDef {
+        OpDef { dtype: TypeInfer::Rule(rule), ..self }
+    }
+
+    /// Says that the kernel changes these inputs.
+    pub const fn mutates(self, inputs: &'static [usize]) -> OpDef {
+        OpDef { mutates: inputs, ..self }
+    }
+
+    /// Says that an output may be exactly an input.
+    pub const fn inplace(self) -> OpDef {
+        OpDef { inplace: true, ..self }
+    }
+
+    /// Where the outputs of an operator without inputs live.
+    pub const fn device(self, f: fn(&Params) -> Device) -> OpDef {
+        OpDef { device: Some(f), ..self }
+    }
+
+    /// The gradient, one entry per input; `None` where an input has none. Broadcasting is undone by the tape.
+    pub const fn vjp(self, keep: Keep, rule: fn(&Vjp<'_>) -> Result<Grads>) -> OpDef {
+        OpDef { gradient: Gradient::Rule(keep, rule), ..self }
+    }
+
+    /// The gradient of an operator of one input.
+    pub const fn vjp1(self, keep: Keep, rule: fn(&Vjp<'_>) -> Result<Array>) -> OpDef {
+        OpDef { gradient: Gradient::Unary(keep, rule), ..self }
+    }
+
+    /// The derivative is zero wherever there is one: the reason.
+    pub const fn zero_gradient(self, reason: &'static str) -> OpDef {
+        OpDef { gradient: Gradient::Zero(reason), ..self }
+    }
+
+    /// There is no gradient: the reason.
+    pub const fn no_gradient(self, reason: &'static str) -> OpDef {
+        OpDef { gradient: Gradient::None(reason), ..self }
+    }
+
+    /// Samples: inputs of one shape, real numbers in `lo..hi`.
+    pub const fn samples(self, lo: f64, hi: f64) -> OpDef {
+        self.samples_away(lo, hi, &[])
+    }
+
+    /// Samples: real numbers in `lo..hi`, away from points where the operator has a kink or a pole.
+    pub const fn samples_away(self, lo: f64, hi: f64, away: &'static [f64]) -> OpDef {
+        let samples = match self.shape {
+            ShapeInfer::Broadcast => Samples::Broadcast(lo, hi, away),
+            _ => Samples::Same(lo, hi, away),
+        };
+        OpDef { samples, ..self }
+    }
+
+    /// Samples: calls drawn by a function.
+    pub const fn cases(self, f: fn(&mut Draw) -> Case) -> OpDef {
+        OpDef { samples: Samples::Cases(f), ..self }
+    }
+
+    /// No samples: the reason.
+    pub const fn no_samples(self, reason: &'static str) -> OpDef {
+        OpDef { samples: Samples::None(reason), ..self }
+    }
+
+    /// The number of inputs that a call with these parameters has; `given` are there.
+    pub fn num_inputs(&self, params: &Params, given: usize) -> usize {
+        match self.arity {
+            Arity::All => self.inputs.len(),
+            Arity::By(f) => f(params),
+            Arity::Variadic(_) => given.max(1),
+        }
+    }
+
+    /// Name of input `i`.
+    pub fn input_name(&self, i: usize) -> String {
+        match self.arity {
+            Arity::Variadic(_) => format!("{}{i}", self.inputs[0]),
+            _ => self.inputs.get(i).map_or_else(|| format!("input {i}"), |n| (*n).to_owned()),
+        }
+    }
+
+    /// Runs the shape rule.
+    pub fn infer_shape(&self, s: &mut infer::Shapes<'_>) -> Result<()> {
+        match self.shape {
+            ShapeInfer::Same => infer::same(s),
+            ShapeInfer::Broadcast => infer::broadcast(s),
+            ShapeInfer::Rule(rule) => rule(s),
+        }
+    }
+
+    /// Runs the dtype rule.
+    pub fn infer_type(&self, t: &mut infer::Types<'_>) -> Result<()> {
+        match self.dtype {
+            TypeInfer::Same => infer::same_type(t),
+            TypeInfer::Rule(rule) => rule(t),
+        }
+    }
+}
+
+/// Declares operators: `pub static` items, and `TABLE`, the slice of all of them. Nothing else.
+#[macro_export]
+macro_rules! table {
+    ($($(#[$m:meta])* $name:ident = $op:expr;)*) => {
+        $($(#[$m])* #[allow(missing_docs)] pub static $name: $crate::ops::def::OpDef = $op;)*
+        /// All operators of this file.
+        pub static TABLE: &[&$crate::ops::def::OpDef] = &[$(&$name),*];
+    };
+}

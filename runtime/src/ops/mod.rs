@@ -1,0 +1,60 @@
+//! The operator table, and how operators are found in it by name.
+
+#[macro_use]
+pub mod params;
+#[macro_use]
+pub mod def;
+pub mod infer;
+pub mod samples;
+pub mod value;
+pub mod vjp;
+
+pub mod elementwise;
+pub mod reduce;
+
+use crate::error::Result;
+use def::OpDef;
+use std::collections::HashMap;
+use std::sync::OnceLock;
+
+/// The tables of all files.
+static TABLES: &[&[&OpDef]] =
+    &[elementwise::binary::TABLE, elementwise::scalar::TABLE, elementwise::unary::TABLE, reduce::TABLE];
+
+/// All operators, in a fixed order. Names that begin with `_ks_` are internal.
+pub fn all() -> impl Iterator<Item = &'static OpDef> {
+    TABLES.iter().flat_map(|t| t.iter().copied())
+}
+
+/// The operator of that name or alias.
+pub fn find(name: &str) -> Result<&'static OpDef> {
+    static NAMES: OnceLock<HashMap<&'static str, &'static OpDef>> = OnceLock::new();
+    let names = NAMES.get_or_init(|| {
+        all().flat_map(|op| op.aliases.iter().chain([&op.name]).map(move |n| (*n, op))).collect()
+    });
+    names.get(name).copied().ok_or_else(|| err!(UnknownOp, "there is no operator '{name}'"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_entries_complete() {
+        let mut seen = std::collections::HashSet::new();
+        for op in all() {
+            for name in op.aliases.iter().chain([&op.name]) {
+                assert!(seen.insert(*name), "{name} stands twice in the table");
+            }
+            assert!(!op.doc.is_empty(), "{} has no doc", op.name);
+            assert!((op.params.specs)().len() <= 64, "{} has too many parameters", op.name);
+            if let def::Gradient::None(why) | def::Gradient::Zero(why) = op.gradient {
+                assert!(!why.contains("was stated"), "{} states no reason for having no gradient", op.name);
+            }
+            if let samples::Samples::None(why) = op.samples {
+                assert!(!why.contains("were stated"), "{} states no reason for having no samples", op.name);
+            }
+        }
+        assert!(find("broadcast_plus").is_ok() && find("nonsense").is_err());
+    }
+}
