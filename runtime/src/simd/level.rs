@@ -1,6 +1,6 @@
 //! Which vectors this machine has, which are used, and the one place where code crosses into them.
 
-use super::{Simd, portable};
+use super::{Work, portable};
 #[cfg(target_arch = "x86_64")]
 use super::{avx2, avx512};
 use std::cell::Cell;
@@ -15,14 +15,6 @@ pub enum Level {
     Avx2,
     /// AVX-512 F, VL, BW, DQ, 16 lanes.
     Avx512,
-}
-
-/// Code that runs on any level. `run` must be `#[inline(always)]`, and so must all that it calls with vectors.
-pub trait Work {
-    /// What the work gives.
-    type Out;
-    /// Runs with the vectors that `s` proves to exist.
-    fn run<S: Simd>(self, s: S) -> Self::Out;
 }
 
 impl Level {

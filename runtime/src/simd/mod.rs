@@ -24,8 +24,8 @@ pub mod math;
 mod portable;
 mod token;
 
-pub use level::{Level, Work, available, level, with_level};
+pub use level::{Level, available, level, with_level};
 pub use portable::Portable;
-pub use token::{Floats, MAX_LANES, Mask, Simd};
+pub use token::{Floats, MAX_LANES, Mask, Simd, Work};
 #[cfg(target_arch = "x86_64")]
 pub use {avx2::Avx2, avx512::Avx512};

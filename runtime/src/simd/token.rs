@@ -311,3 +311,11 @@ pub trait Simd: Copy + Send + Sync + 'static {
         unsafe { self.load64(a.as_ptr()) }
     }
 }
+
+/// Code that runs on any level. `run` must be `#[inline(always)]`, and so must all that it calls with vectors.
+pub trait Work {
+    /// What the work gives.
+    type Out;
+    /// Runs with the vectors that `s` proves to exist.
+    fn run<S: Simd>(self, s: S) -> Self::Out;
+}

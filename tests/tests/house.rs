@@ -1,0 +1,145 @@
+//! The house stays as it was drawn: dependencies point one way, no circle appears, and what is confined to one file
+//! stays there. Reads the imports of `runtime/` and `ffi/`; a failure names the file and what it must not use.
+
+#[path = "house/imports.rs"]
+mod imports;
+
+use imports::{Module, read_crate};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+/// The modules of `runtime/src`, from the bottom up: a file may use only what stands before it, and its own module.
+const RUNTIME: [&str; 15] = [
+    "error", "dtype", "device", "shape", "storage", "tensor", "simd", "kernels", "ops", "autograd", "array",
+    "invoke", "backward", "fluent", "graph",
+];
+
+/// The one knot: gradient rules in `ops` are written with recorded operators on `Array`.
+const KNOT: (&str, [&str; 3]) = ("ops", ["array", "invoke", "fluent"]);
+
+/// What only these files of `runtime/src` may touch.
+const CONFINED: [(&str, &str); 5] = [
+    ("rayon", "kernels/par"),
+    ("wide", "simd/portable"),
+    ("gemm", "kernels/product"),
+    ("std::arch", "simd/"),
+    ("core::arch", "simd/"),
+];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().into()
+}
+
+fn rank(module: &Module) -> Option<usize> {
+    RUNTIME.iter().position(|m| *m == module[0])
+}
+
+fn is_knot(from: &Module, to: &Module) -> bool {
+    from[0] == KNOT.0 && KNOT.1.contains(&to[0].as_str())
+}
+
+/// Fails with one line per finding.
+fn expect_none(what: &str, found: &[String]) {
+    assert!(found.is_empty(), "{what}:\n  {}", found.join("\n  "));
+}
+
+#[test]
+fn runtime_depends_downwards_only() {
+    let mut found = Vec::new();
+    for (module, file) in read_crate(&root().join("runtime/src")) {
+        if module.is_empty() {
+            continue;
+        }
+        let name = module.join("/");
+        let Some(here) = rank(&module) else {
+            found.push(format!("{name}: not on the map; give it its place in RUNTIME"));
+            continue;
+        };
+        for target in &file.inner {
+            let allowed = rank(target).is_some_and(|there| there <= here) || is_knot(&module, target);
+            if !allowed {
+                found.push(format!("{name} uses {}, which stands above it", target.join("/")));
+            }
+        }
+    }
+    expect_none("dependencies that point the wrong way", &found);
+}
+
+#[test]
+fn what_is_confined_stays_where_it_is() {
+    let mut found = Vec::new();
+    for (module, file) in read_crate(&root().join("runtime/src")) {
+        let name = module.join("/");
+        for path in &file.outer {
+            for (what, home) in CONFINED {
+                let is_it =
+                    path == what || path.strip_prefix(what).is_some_and(|rest| rest.starts_with("::"));
+                if is_it && !name.starts_with(home) && name != home.trim_end_matches('/') {
+                    found.push(format!("{name} uses {path}; only {home} may"));
+                }
+            }
+        }
+    }
+    expect_none("what is confined has spread", &found);
+}
+
+#[test]
+fn no_circles_between_files() {
+    let mut found = Vec::new();
+    for part in ["runtime", "ffi"] {
+        let uses: BTreeMap<String, BTreeSet<String>> = read_crate(&root().join(part).join("src"))
+            .into_iter()
+            .filter(|(module, _)| !module.is_empty())
+            .map(|(module, file)| {
+                // A folder's mod.rs and its files are one subject; their order is checked between siblings.
+                let is_family = |to: &Module| to.starts_with(&module) || module.starts_with(to);
+                let targets = file.inner.iter().filter(|to| !is_family(to) && !is_knot(&module, to));
+                (module.join("/"), targets.map(|to| to.join("/")).collect())
+            })
+            .collect();
+        found.extend(circles(&uses).into_iter().map(|circle| format!("{part}: {circle}")));
+    }
+    expect_none("files that use each other in a circle", &found);
+}
+
+#[test]
+fn crates_depend_downwards_only() {
+    let ours = |part: &str| -> Vec<String> {
+        let text = std::fs::read_to_string(root().join(part).join("Cargo.toml")).unwrap();
+        let names = text.lines().filter_map(|line| line.split(['.', ' ', '=']).next());
+        names.filter(|name| name.starts_with("keshi")).map(Into::into).collect()
+    };
+    assert_eq!(ours("runtime"), Vec::<String>::new(), "the runtime knows nothing above it");
+    assert_eq!(ours("ffi"), ["keshi"], "the C ABI knows the runtime only");
+}
+
+/// Each circle once, as `a -> b -> a`.
+fn circles(uses: &BTreeMap<String, BTreeSet<String>>) -> Vec<String> {
+    fn visit<'a>(
+        uses: &'a BTreeMap<String, BTreeSet<String>>,
+        at: &'a str,
+        trail: &mut Vec<&'a str>,
+        done: &mut BTreeSet<&'a str>,
+        found: &mut Vec<String>,
+    ) {
+        if let Some(start) = trail.iter().position(|t| *t == at) {
+            found.push(format!("{} -> {at}", trail[start..].join(" -> ")));
+            return;
+        }
+        if done.contains(at) {
+            return;
+        }
+        trail.push(at);
+        for next in uses.get(at).into_iter().flatten() {
+            visit(uses, next, trail, done, found);
+        }
+        trail.pop();
+        done.insert(at);
+    }
+    let mut done = BTreeSet::new();
+    let mut found = Vec::new();
+    for start in uses.keys() {
+        visit(uses, start, &mut Vec::new(), &mut done, &mut found);
+    }
+    found
+}
