@@ -26,6 +26,9 @@ const CONFINED: [(&str, &str); 5] = [
     ("core::arch", "simd/"),
 ];
 
+/// What of `ops` the graph and the C ABI may use: how operators are described and found, none of their tables.
+const OPS_WITHOUT_NAMES: [&str; 8] = ["all", "def", "find", "infer", "params", "samples", "value", "vjp"];
+
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().into()
 }
@@ -111,6 +114,33 @@ fn crates_depend_downwards_only() {
     };
     assert_eq!(ours("runtime"), Vec::<String>::new(), "the runtime knows nothing above it");
     assert_eq!(ours("ffi"), ["keshi"], "the C ABI knows the runtime only");
+}
+
+#[test]
+fn graph_and_abi_name_no_operator() {
+    let names: BTreeSet<&str> =
+        keshi::ops::all().flat_map(|op| op.aliases.iter().chain([&op.name]).copied()).collect();
+    let mut found = Vec::new();
+    for part in ["runtime", "ffi"] {
+        for (module, file) in read_crate(&root().join(part).join("src")) {
+            if part == "runtime" && module.first().is_none_or(|m| m != "graph") {
+                continue;
+            }
+            let at = format!("{part}/{}", module.join("/"));
+            for literal in file.literals.iter().filter(|l| names.contains(l.as_str())) {
+                found.push(format!("{at} names the operator \"{literal}\""));
+            }
+            let inner = file.inner.iter().filter(|m| m[0] == "ops").filter_map(|m| m.get(1));
+            let outer = file
+                .outer
+                .iter()
+                .filter_map(|path| path.strip_prefix("keshi::ops::")?.split("::").next().map(str::to_string));
+            for table in inner.cloned().chain(outer).filter(|m| !OPS_WITHOUT_NAMES.contains(&m.as_str())) {
+                found.push(format!("{at} reaches into the table {table}"));
+            }
+        }
+    }
+    expect_none("they replay whatever the table holds", &found);
 }
 
 /// Each circle once, as `a -> b -> a`.

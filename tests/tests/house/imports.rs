@@ -191,16 +191,21 @@ fn resolve(raw: &BTreeMap<Module, Raw>, module: &Module) -> File {
     let mut file = File { literals: raw[module].literals.clone(), ..File::default() };
     for path in &raw[module].paths {
         match locate(raw, module, path, 0) {
-            Some(target) if target != *module && !target.is_empty() => drop(file.inner.insert(target)),
-            Some(_) => {}
-            None => drop(file.outer.insert(path.join("::"))),
+            Ok(target) if target != *module && !target.is_empty() => drop(file.inner.insert(target)),
+            Ok(_) => {}
+            Err(outer) => drop(file.outer.insert(outer.join("::"))),
         }
     }
     file
 }
 
-/// The module of this crate in which `path`, written in `module`, is defined; `None` when it is another crate's.
-fn locate(raw: &BTreeMap<Module, Raw>, module: &Module, path: &[String], depth: usize) -> Option<Module> {
+/// The module of this crate in which `path`, written in `module`, is defined; as an error, the path into another crate.
+fn locate(
+    raw: &BTreeMap<Module, Raw>,
+    module: &Module,
+    path: &[String],
+    depth: usize,
+) -> Result<Module, Module> {
     let mut here = module.clone();
     let mut rest = path;
     let mut anchored = false;
@@ -214,23 +219,20 @@ fn locate(raw: &BTreeMap<Module, Raw>, module: &Module, path: &[String], depth: 
         anchored = true;
         rest = &rest[1..];
     }
+    let Some(first) = rest.first() else { return Ok(here) };
     if depth > 8 {
-        return Some(here);
+        return Ok(here);
     }
-    let Some(first) = rest.first() else { return Some(here) };
     let child = [here.as_slice(), std::slice::from_ref(first)].concat();
     if raw.contains_key(&child) {
-        let below: Vec<String> = std::iter::once("self".into()).chain(rest[1..].iter().cloned()).collect();
+        let below: Module = std::iter::once("self".into()).chain(rest[1..].iter().cloned()).collect();
         return locate(raw, &child, &below, depth + 1);
     }
-    let said = raw.get(&here)?;
+    let said = &raw[&here];
     let names = if anchored && here != *module { &said.exports } else { &said.names };
     if let Some(target) = names.get(first).or_else(|| said.exports.get(first)) {
-        if target.first() == Some(first) {
-            return None;
-        }
-        let full: Vec<String> = target.iter().chain(&rest[1..]).cloned().collect();
-        return locate(raw, &here, &full, depth + 1);
+        let full: Module = target.iter().chain(&rest[1..]).cloned().collect();
+        return if target.first() == Some(first) { Err(full) } else { locate(raw, &here, &full, depth + 1) };
     }
-    (anchored || first.starts_with(char::is_uppercase)).then_some(here)
+    if anchored || first.starts_with(char::is_uppercase) { Ok(here) } else { Err(rest.to_vec()) }
 }
