@@ -5,6 +5,7 @@
 
 pub mod map;
 pub mod par;
+pub mod reduce;
 pub mod zip;
 
 mod lane;

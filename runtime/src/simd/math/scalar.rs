@@ -3,10 +3,10 @@
 
 mod c {
     unsafe extern "C" {
-        pub safe fn erf(x: f64) -> f64;
-        pub safe fn erfc(x: f64) -> f64;
-        pub safe fn tgamma(x: f64) -> f64;
-        pub unsafe fn lgamma_r(x: f64, sign: *mut std::ffi::c_int) -> f64;
+        pub(super) safe fn erf(x: f64) -> f64;
+        pub(super) safe fn erfc(x: f64) -> f64;
+        pub(super) safe fn tgamma(x: f64) -> f64;
+        pub(super) unsafe fn lgamma_r(x: f64, sign: *mut std::ffi::c_int) -> f64;
     }
 }
 
