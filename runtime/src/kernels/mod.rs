@@ -3,6 +3,7 @@
 //! Kernels see [`Span`](crate::storage::Span)s, sizes and strides, never arrays. They trust their caller: shapes agree, spans are
 //! long enough, and an output overlaps an input only where the kernel says that it may.
 
+pub mod copy;
 pub mod map;
 pub mod par;
 pub mod reduce;

@@ -208,6 +208,38 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    unsafe fn transpose(self, x: *const f32, xs: isize, out: *mut f32, os: isize, stream: bool) {
+        // SAFETY: the caller's promise, and that of `v!`. Pairs, then quads of lines are interleaved; halves of 128 bits come last, by the
+        // way they are loaded: line i's lower half beside line i+4's.
+        unsafe {
+            let mut a = [_mm256_setzero_ps(); 8];
+            for i in 0..4 {
+                let (p, q) = (x.offset(i as isize * xs), x.offset((i + 4) as isize * xs));
+                a[i] = _mm256_insertf128_ps::<1>(_mm256_castps128_ps256(_mm_loadu_ps(p)), _mm_loadu_ps(q));
+                a[i + 4] = _mm256_insertf128_ps::<1>(
+                    _mm256_castps128_ps256(_mm_loadu_ps(p.add(4))),
+                    _mm_loadu_ps(q.add(4)),
+                );
+            }
+            for h in [0, 4] {
+                let (t0, t1) = (_mm256_unpacklo_ps(a[h], a[h + 1]), _mm256_unpackhi_ps(a[h], a[h + 1]));
+                let (t2, t3) =
+                    (_mm256_unpacklo_ps(a[h + 2], a[h + 3]), _mm256_unpackhi_ps(a[h + 2], a[h + 3]));
+                let lines = [
+                    _mm256_shuffle_ps::<0x44>(t0, t2),
+                    _mm256_shuffle_ps::<0xee>(t0, t2),
+                    _mm256_shuffle_ps::<0x44>(t1, t3),
+                    _mm256_shuffle_ps::<0xee>(t1, t3),
+                ];
+                for (i, v) in lines.into_iter().enumerate() {
+                    let p = out.offset((h + i) as isize * os);
+                    if stream { self.stream(p, F32(v)) } else { self.store(p, F32(v)) }
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
     fn splat(self, x: f32) -> F32 {
         F32(v!(_mm256_set1_ps(x)))
     }

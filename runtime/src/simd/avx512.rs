@@ -168,6 +168,36 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
+    unsafe fn transpose(self, x: *const f32, xs: isize, out: *mut f32, os: isize, stream: bool) {
+        // SAFETY: the caller's promise, and that of `v!`. Quarters of 128 bits are placed by the way they are loaded (quarter q of lines
+        // i, i+4, i+8, i+12 side by side), so that interleaving pairs and quads of lines finishes the work.
+        unsafe {
+            for q in 0..4 {
+                let mut a = [_mm512_setzero_ps(); 4];
+                for (i, v) in a.iter_mut().enumerate() {
+                    let line = |k: usize| _mm_loadu_ps(x.offset((i + 4 * k) as isize * xs).add(4 * q));
+                    let y = _mm512_castps128_ps512(line(0));
+                    let y = _mm512_insertf32x4::<1>(y, line(1));
+                    let y = _mm512_insertf32x4::<2>(y, line(2));
+                    *v = _mm512_insertf32x4::<3>(y, line(3));
+                }
+                let (t0, t1) = (_mm512_unpacklo_ps(a[0], a[1]), _mm512_unpackhi_ps(a[0], a[1]));
+                let (t2, t3) = (_mm512_unpacklo_ps(a[2], a[3]), _mm512_unpackhi_ps(a[2], a[3]));
+                let lines = [
+                    _mm512_shuffle_ps::<0x44>(t0, t2),
+                    _mm512_shuffle_ps::<0xee>(t0, t2),
+                    _mm512_shuffle_ps::<0x44>(t1, t3),
+                    _mm512_shuffle_ps::<0xee>(t1, t3),
+                ];
+                for (i, v) in lines.into_iter().enumerate() {
+                    let p = out.offset((4 * q + i) as isize * os);
+                    if stream { self.stream(p, F32(v)) } else { self.store(p, F32(v)) }
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
     fn splat(self, x: f32) -> F32 {
         F32(v!(_mm512_set1_ps(x)))
     }

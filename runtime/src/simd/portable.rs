@@ -145,6 +145,18 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
+    unsafe fn transpose(self, x: *const f32, xs: isize, out: *mut f32, os: isize, stream: bool) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let t = f32x8::transpose(std::array::from_fn(|i| self.load(x.offset(i as isize * xs))));
+            for (i, v) in t.into_iter().enumerate() {
+                let p = out.offset(i as isize * os);
+                if stream { self.stream(p, v) } else { self.store(p, v) }
+            }
+        }
+    }
+
+    #[inline(always)]
     fn splat(self, x: f32) -> f32x8 {
         f32x8::splat(x)
     }

@@ -120,6 +120,11 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// `p` is writable for `N` elements.
     unsafe fn store_bf16(self, p: *mut u16, x: Self::F32);
 
+    /// Transposes `N` by `N` elements: lines of `x`, `xs` elements apart, become columns of `out`, whose lines are `os` apart.
+    /// # Safety
+    /// All lines are readable and writable; where `stream` is set those of `out` are aligned as for [`Simd::stream`].
+    unsafe fn transpose(self, x: *const f32, xs: isize, out: *mut f32, os: isize, stream: bool);
+
     // ---- float32
 
     /// The same value in every lane.

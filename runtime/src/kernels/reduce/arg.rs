@@ -44,7 +44,14 @@ fn beats<T: PartialOrd>(kind: Arg, a: T, b: T) -> bool {
 }
 
 /// Any type and layout: row by row against the best so far of each column.
-fn columns<T: Elem>(kind: Arg, x: Span, outer: usize, n: usize, inner: usize, write: &(dyn Fn(usize, usize) + Sync)) {
+fn columns<T: Elem>(
+    kind: Arg,
+    x: Span,
+    outer: usize,
+    n: usize,
+    inner: usize,
+    write: &(dyn Fn(usize, usize) + Sync),
+) {
     let x = Shared(x.ptr::<T>());
     let blocks = inner.div_ceil(COLUMNS);
     let per_chunk = (PIECE / (n * inner.min(COLUMNS)).max(1)).max(1);

@@ -125,7 +125,9 @@ impl Plan {
 /// out = r over the reduced axes of x. `x` is contiguous with shape `dims`; `reduced` says which axes go; `out` is contiguous, of the
 /// same dtype, and has the kept axes. Where nothing is reduced over, the result is that of no elements (see the kinds).
 pub fn reduce<R: Reduce>(r: R, x: Span, dims: &[usize], reduced: &[bool], out: Span) {
-    assert!(x.dtype() == out.dtype() && dims.len() == reduced.len() && x.len() == dims.iter().product::<usize>());
+    assert!(
+        x.dtype() == out.dtype() && dims.len() == reduced.len() && x.len() == dims.iter().product::<usize>()
+    );
     let plan = Plan::new(dims, reduced);
     let level = level();
     if x.is_empty() {
@@ -255,7 +257,15 @@ fn across_rows<R: Reduce, T: Source>(r: R, level: Level, x: *const T, plan: &Pla
                     }
                 } else if plan.gone.dims.len() <= 1 {
                     let first = x.at(base + plan.gone.offset(from) + col);
-                    T::onto(r, level, first, plan.gone.steps.first().copied().unwrap_or(0), to - from, cols, &mut acc);
+                    T::onto(
+                        r,
+                        level,
+                        first,
+                        plan.gone.steps.first().copied().unwrap_or(0),
+                        to - from,
+                        cols,
+                        &mut acc,
+                    );
                 } else {
                     for row in from..to {
                         T::onto(r, level, x.at(base + plan.gone.offset(row) + col), 0, 1, cols, &mut acc);

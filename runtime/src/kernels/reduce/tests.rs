@@ -37,7 +37,9 @@ fn naive(x: &[f64], dims: &[usize], reduced: &[bool], f: impl Fn(&[f64]) -> f64)
 
 fn check<R: Reduce, T: Elem>(r: R, dims: &[usize], reduced: &[bool], f: impl Fn(&[f64]) -> f64) {
     let n = dims.iter().product::<usize>();
-    let x: Vec<T> = (0..n).map(|i| T::from_i64((i as i64 * 7 % 11) - if T::DTYPE == DType::U8 { 0 } else { 5 })).collect();
+    let x: Vec<T> = (0..n)
+        .map(|i| T::from_i64((i as i64 * 7 % 11) - if T::DTYPE == DType::U8 { 0 } else { 5 }))
+        .collect();
     let wide: Vec<f64> = x.iter().map(|v| v.to_f64()).collect();
     let mut out = vec![T::from_i64(3); outputs(dims, reduced)];
     reduce(r, span(&x), dims, reduced, span_mut(&mut out));
@@ -48,8 +50,17 @@ fn check<R: Reduce, T: Elem>(r: R, dims: &[usize], reduced: &[bool], f: impl Fn(
 
 #[test]
 fn all_axes_types_and_levels() {
-    let shapes: &[&[usize]] =
-        &[&[1], &[70_000], &[3, 40_000], &[40_000, 3], &[5, 4, 3, 2], &[7, 1, 130], &[2, 3, 1030], &[9, 5, 40], &[300, 70]];
+    let shapes: &[&[usize]] = &[
+        &[1],
+        &[70_000],
+        &[3, 40_000],
+        &[40_000, 3],
+        &[5, 4, 3, 2],
+        &[7, 1, 130],
+        &[2, 3, 1030],
+        &[9, 5, 40],
+        &[300, 70],
+    ];
     for &l in available() {
         with_level(l, || {
             for dims in shapes {
@@ -57,19 +68,25 @@ fn all_axes_types_and_levels() {
                     let reduced: Vec<bool> = (0..dims.len()).map(|i| bits >> i & 1 == 1).collect();
                     check::<_, f32>(Sum, dims, &reduced, |g| g.iter().sum());
                     check::<_, f64>(Sum, dims, &reduced, |g| g.iter().sum());
-                    check::<_, f16>(Max, dims, &reduced, |g| g.iter().fold(f64::NEG_INFINITY, |a, &b| a.max(b)));
+                    check::<_, f16>(Max, dims, &reduced, |g| {
+                        g.iter().fold(f64::NEG_INFINITY, |a, &b| a.max(b))
+                    });
                     check::<_, bf16>(Sum, dims, &reduced, |g| g.iter().sum());
                     check::<_, u8>(Sum, dims, &reduced, |g| g.iter().sum());
                     check::<_, i8>(Min, dims, &reduced, |g| g.iter().fold(f64::INFINITY, |a, &b| a.min(b)));
                     check::<_, i32>(SumSq, dims, &reduced, |g| g.iter().map(|v| v * v).sum());
-                    check::<_, i64>(Mean, dims, &reduced, |g| (g.iter().sum::<f64>() / g.len() as f64).trunc());
+                    check::<_, i64>(Mean, dims, &reduced, |g| {
+                        (g.iter().sum::<f64>() / g.len() as f64).trunc()
+                    });
                     check::<_, f32>(SumAbs, dims, &reduced, |g| g.iter().map(|v| v.abs()).sum());
                     check::<_, f32>(Min, dims, &reduced, |g| g.iter().fold(f64::INFINITY, |a, &b| a.min(b)));
                 }
             }
             for n in 1..150 {
                 check::<_, f32>(Sum, &[2, n], &[false, true], |g| g.iter().sum());
-                check::<_, f64>(Max, &[2, n], &[false, true], |g| g.iter().fold(f64::NEG_INFINITY, |a, &b| a.max(b)));
+                check::<_, f64>(Max, &[2, n], &[false, true], |g| {
+                    g.iter().fold(f64::NEG_INFINITY, |a, &b| a.max(b))
+                });
                 check::<_, f32>(Sum, &[5, n], &[true, false], |g| g.iter().sum());
                 check::<_, f64>(Sum, &[5, n], &[true, false], |g| g.iter().sum());
                 check::<_, f16>(Sum, &[5, n], &[true, false], |g| g.iter().sum());
@@ -98,7 +115,10 @@ fn nan_and_nothing() {
             assert_eq!((one(Prod, &[2.0, 3.0, 4.0]), one(NanProd, &[2.0, nan, 4.0])), (24.0, 8.0));
         });
     }
-    assert_eq!((one(Sum, &[]), one(Prod, &[]), one(Max, &[]), one(Min, &[])), (0.0, 1.0, f32::NEG_INFINITY, f32::INFINITY));
+    assert_eq!(
+        (one(Sum, &[]), one(Prod, &[]), one(Max, &[]), one(Min, &[])),
+        (0.0, 1.0, f32::NEG_INFINITY, f32::INFINITY)
+    );
     assert!(one(Mean, &[]).is_nan());
     let mut out = [7i32; 3];
     reduce(Sum, span::<i32>(&[]), &[3, 0], &[false, true], span_mut(&mut out));
@@ -107,14 +127,18 @@ fn nan_and_nothing() {
 
 #[test]
 fn float32_sums_are_rounded_once_and_threads_do_not_show() {
-    let x: Vec<f32> = (0..3_000_000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 8) as f32 * 1e-7 - 0.3).collect();
+    let x: Vec<f32> =
+        (0..3_000_000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 8) as f32 * 1e-7 - 0.3).collect();
     let exact: f64 = x.iter().map(|&v| v as f64).sum();
     let got = with_threads(1, || one(Sum, &x));
     assert!((got as f64 - exact).abs() <= exact.abs() * 6e-8, "{got} {exact}");
     for threads in [2, 3] {
         with_threads(threads, || {
             assert_eq!(one(Sum, &x).to_bits(), got.to_bits());
-            assert_eq!(one(SumSq, &x).to_bits(), with_level(crate::simd::level(), || one(SumSq, &x)).to_bits());
+            assert_eq!(
+                one(SumSq, &x).to_bits(),
+                with_level(crate::simd::level(), || one(SumSq, &x)).to_bits()
+            );
         });
     }
     let wide: Vec<f64> = x.iter().map(|&v| v as f64 / 3.0).collect();
@@ -148,7 +172,9 @@ fn args<T: Elem>(kind: Arg, x: &[T], outer: usize, n: usize, inner: usize) {
 fn arg_extremes_take_the_first_and_skip_nan() {
     for &l in available() {
         with_level(l, || {
-            for (outer, n, inner) in [(1, 200_000, 1), (3, 70, 1), (50, 7, 1), (2, 9, 600), (4, 100, 3), (1, 1, 1)] {
+            for (outer, n, inner) in
+                [(1, 200_000, 1), (3, 70, 1), (50, 7, 1), (2, 9, 600), (4, 100, 3), (1, 1, 1)]
+            {
                 let mut x: Vec<f32> = (0..outer * n * inner).map(|i| (i * 31 % 17) as f32).collect();
                 let whole: Vec<i64> = x.iter().map(|&v| v as i64).collect();
                 let halves: Vec<f16> = x.iter().map(|&v| f16::from_f32(v)).collect();
