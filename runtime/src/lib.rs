@@ -1,6 +1,6 @@
 //! Keshi: a CPU tensor runtime with a dynamic autograd tape.
 //!
-//! A module may use only what stands above it here: `error dtype device`, `shape`, `storage`, `tensor`, `simd`,
+//! A module may use only what stands above it here: `error dtype device`, `rng`, `shape`, `storage`, `tensor`, `simd`,
 //! `kernels`, `ops`, `autograd`, `array`, `invoke`, `backward`, `fluent`. One knot is allowed: gradient rules in `ops` are
 //! written with [`Array`]s and the calls of `fluent`.
 
@@ -9,6 +9,7 @@ pub mod error;
 #[macro_use]
 pub mod dtype;
 pub mod device;
+pub mod rng;
 pub mod shape;
 pub mod storage;
 pub mod tensor;
