@@ -8,12 +8,13 @@ LIBDIR  ?= $(PREFIX)/lib
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
 MAJOR   := $(firstword $(subst ., ,$(VERSION)))
 STAGE   := target/keshi
+TESTED  := --release --locked --workspace --exclude keshi-benches
 
 export CARGO PERL
 export PATH := $(shell CARGO='$(CARGO)' tools/deps path)
 unexport CARGO_TARGET_DIR
 .NOTPARALLEL:
-.PHONY: help deps deps-test deps-check build lib perl demo test test-rust test-perl bench style check install dist clean
+.PHONY: help deps deps-test deps-check build stage perl demo test bench style check install dist clean
 
 help:
 	@echo 'make demo     install what is missing, build, run perl/examples/seed.pl'
@@ -35,29 +36,31 @@ deps-test:
 deps-check:
 	@tools/deps check
 
-build: lib perl
-
-lib:
+build:
 	$(CARGO) build --release --locked -p keshi-ffi
+	@$(MAKE) --no-print-directory stage perl
+
+# What `make install` installs, in the tree: target/keshi/ with lib, include and lib/pkgconfig.
+stage:
 	@$(MAKE) --no-print-directory install DESTDIR= PREFIX='$(CURDIR)/$(STAGE)' LIBDIR='$(CURDIR)/$(STAGE)/lib'
 
 # Makefile.PL lists the modules, so a module that comes or goes (its folder changes) configures anew.
 perl/Makefile: perl/Makefile.PL $(shell find perl/lib -type d 2>/dev/null)
 	cd perl && $(PERL) Makefile.PL
 
+# The library is built by now: CARGO=: keeps the module's own Makefile from building it otherwise.
 perl: perl/Makefile
-	$(MAKE) -C perl
+	$(MAKE) -C perl CARGO=:
 
 demo: deps build
 	$(PERL) -Iperl/blib/lib -Iperl/blib/arch perl/examples/seed.pl
 
-test: deps-test build test-rust test-perl
-
-test-rust:
-	$(CARGO) test --release --locked --workspace --exclude keshi-benches
-
-test-perl:
-	$(MAKE) -C perl test
+# The tests' own crates switch on features of shared ones, so the library is built with them here: once, not twice.
+test: deps-test
+	$(CARGO) build $(TESTED) --lib --tests
+	@$(MAKE) --no-print-directory stage perl
+	$(CARGO) test $(TESTED)
+	$(MAKE) -C perl CARGO=: test
 
 bench: deps-test build
 	$(CARGO) bench --locked -p keshi-benches
