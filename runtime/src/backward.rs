@@ -12,6 +12,7 @@ use crate::ops::params::Params;
 use crate::ops::reduce;
 use crate::ops::vjp::{Grads, Meta, Vjp};
 use crate::shape::show;
+use crate::tensor::Tensor;
 use smallvec::{SmallVec, smallvec};
 use std::any::Any;
 use std::cell::Cell;
@@ -103,6 +104,19 @@ pub fn grad(
     vars: &[&Array],
     options: Options,
 ) -> Result<Vec<Array>> {
+    let missing = |(i, g): (usize, Option<Array>)| {
+        g.ok_or_else(|| err!(Autograd, "grad: variable {i} is not reached from the heads"))
+    };
+    grad_where_reached(heads, head_grads, vars, options)?.into_iter().enumerate().map(missing).collect()
+}
+
+/// As [`grad`], but a variable that the heads do not depend on gets `None` instead of an error.
+pub fn grad_where_reached(
+    heads: &[&Array],
+    head_grads: &[Option<&Array>],
+    vars: &[&Array],
+    options: Options,
+) -> Result<Vec<Option<Array>>> {
     let edges: Vec<Edge> = vars
         .iter()
         .enumerate()
@@ -114,16 +128,25 @@ pub fn grad(
     pass(heads, head_grads, options, |node, slots| {
         for (e, f) in edges.iter().zip(&mut found) {
             if Arc::ptr_eq(&e.node, node) {
-                *f = slots[e.output as usize].as_ref().map(|s| s.grad.clone());
+                let Some(sum) = &slots[e.output as usize] else { continue };
+                // A gradient that was only passed on may be a head gradient of the caller's, or another variable's.
+                *f =
+                    Some(if sum.owned || options.create_graph { sum.grad.clone() } else { copy(&sum.grad)? });
             }
         }
         Ok(())
     })
     .map_err(|e| e.within("grad"))?;
-    let missing = |(i, g): (usize, Option<Array>)| {
-        g.ok_or_else(|| err!(Autograd, "grad: variable {i} is not reached from the heads"))
-    };
-    found.into_iter().enumerate().map(missing).collect()
+    Ok(found)
+}
+
+/// A copy with memory of its own.
+fn copy(a: &Array) -> Result<Array> {
+    let out = Tensor::empty(a.dims(), a.dtype(), a.device())?;
+    let (from, to) = (a.tensor().span(), out.span());
+    // SAFETY: same count and dtype, and the second is new.
+    unsafe { std::ptr::copy_nonoverlapping(from.bytes(), to.bytes(), to.len() * to.dtype().size()) };
+    Ok(Array::from(out))
 }
 
 fn unreachable_head() -> Error {

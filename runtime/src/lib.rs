@@ -26,6 +26,7 @@ pub mod autograd;
 pub mod array;
 pub mod backward;
 pub mod fluent;
+pub mod gradcheck;
 pub mod invoke;
 
 pub use array::Array;

@@ -78,18 +78,27 @@ pub enum Samples {
 
 /// A small deterministic source of choices (splitmix64).
 #[derive(Clone, Debug)]
-pub struct Draw(u64);
+pub struct Draw {
+    state: u64,
+    scale: usize,
+}
 
 impl Draw {
     /// A source that always draws the same from the same seed.
     pub fn new(seed: u64) -> Draw {
-        Draw(seed)
+        Draw { state: seed, scale: 1 }
+    }
+
+    /// Draws shapes whose axes are so many times as long, for tests that want big arrays.
+    #[must_use]
+    pub fn scaled(self, scale: usize) -> Draw {
+        Draw { scale, ..self }
     }
 
     /// 64 random bits.
     pub fn bits(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.state;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)
@@ -123,7 +132,10 @@ impl Draw {
     /// A shape of `lo` to `hi` axes, each of 1 to 4 (sometimes larger or prime), seldom empty.
     pub fn shape(&mut self, lo: usize, hi: usize) -> Dims {
         let n = self.size(lo, hi);
-        (0..n).map(|_| self.pick(&[1, 2, 3, 4, 5, 7])).collect()
+        (0..n)
+            .map(|_| self.pick(&[1, 2, 3, 4, 5, 7]))
+            .map(|d| if d == 1 { d } else { d * self.scale })
+            .collect()
     }
 
     /// An axis of an array with `ndim` axes, from the front or from the end.
