@@ -103,6 +103,41 @@ fn infer(op: &OpDef, params: &Params, ins: &[&Tensor]) -> Result<Specs> {
     Ok(dims.into_iter().zip(dtypes).collect())
 }
 
+/// The call of an element-wise operator of one or two inputs into one new array: what most small calls are. Says `None`
+/// where the general way is needed, for instance to report a mistake.
+fn simple(op: &'static OpDef, ins: &[&Array], params: &Params) -> Result<Option<Array>> {
+    if op.view.is_some() || !op.mutates.is_empty() || !matches!(op.dtype, TypeInfer::Same) {
+        return Ok(None);
+    }
+    let mut tensors = [ins[0].tensor(); 2];
+    let tensors = match ins {
+        [_] => &tensors[..1],
+        [_, y] if y.dtype() == ins[0].dtype() && y.dims() == ins[0].dims() => {
+            tensors[1] = y.tensor();
+            &tensors[..]
+        }
+        _ => return Ok(None),
+    };
+    let elementwise = match op.shape {
+        ShapeInfer::Same => true,
+        ShapeInfer::Broadcast => tensors.len() == 2,
+        ShapeInfer::Rule(_) => false,
+    };
+    if !elementwise || (op.outputs)(params) != 1 {
+        return Ok(None);
+    }
+    let x = tensors[0];
+    let out = Tensor::empty(x.dims(), x.dtype(), x.device())?;
+    if out.size() > 0 {
+        (op.run)(&Run { params, ins: tensors, outs: &[&out], training: mode::is_training() })?;
+    }
+    let out = Array::from(out);
+    if mode::is_recording() {
+        record(op, ins, params, tensors, &[out.tensor()], std::slice::from_ref(&out));
+    }
+    Ok(Some(out))
+}
+
 fn check_arity(op: &OpDef, params: &Params, given: usize) -> Result<()> {
     let want = op.num_inputs(params, given);
     if given != want {
@@ -145,6 +180,12 @@ fn check_given(given: &[&Array], specs: &Specs, visible: usize, recording: bool)
 
 fn call(op: &'static OpDef, ins: &[&Array], params: &Params, given: &[&Array]) -> Result<Outputs> {
     check_arity(op, params, ins.len())?;
+    if given.is_empty()
+        && !ins.is_empty()
+        && let Some(out) = simple(op, ins, params)?
+    {
+        return Ok(smallvec![out]);
+    }
     let tensors: Tensors<'_> = ins.iter().map(|a| a.tensor()).collect();
     let visible = (op.visible)(params);
     if let Some(view) = op.view {

@@ -5,6 +5,7 @@ use crate::error::Result;
 use crate::ops::def::{Gradient, OpDef};
 use crate::ops::params::Params;
 use crate::ops::vjp::Meta;
+use crate::shape::Dims;
 use crate::tensor::Tensor;
 use smallvec::SmallVec;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -148,7 +149,7 @@ fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 fn meta(t: &Tensor) -> Meta {
-    Meta { dims: t.dims().into(), dtype: t.dtype() }
+    Meta { dims: Dims::from_slice(t.dims()), dtype: t.dtype() }
 }
 
 impl Node {
@@ -169,7 +170,7 @@ impl Node {
     ) -> Arc<Node> {
         let keep = match op.gradient {
             Gradient::Rule(keep, _) | Gradient::Unary(keep, _) => keep,
-            Gradient::Zero(_) | Gradient::None(_) => super::super::ops::def::Keep::NOTHING,
+            Gradient::Zero(_) | Gradient::None(_) => crate::ops::def::Keep::NOTHING,
         };
         let kept = Kept {
             ins: ins.iter().enumerate().map(|(i, t)| keep.keeps_input(i).then(|| Saved::new(t))).collect(),

@@ -131,11 +131,9 @@ impl Draw {
 
     /// A shape of `lo` to `hi` axes, each of 1 to 4 (sometimes larger or prime), seldom empty.
     pub fn shape(&mut self, lo: usize, hi: usize) -> Dims {
-        let n = self.size(lo, hi);
-        (0..n)
-            .map(|_| self.pick(&[1, 2, 3, 4, 5, 7]))
-            .map(|d| if d == 1 { d } else { d * self.scale })
-            .collect()
+        let (n, scale) = (self.size(lo, hi), self.scale);
+        let stretched = |d: usize| if d == 1 { d } else { d * scale };
+        (0..n).map(|_| stretched(self.pick(&[1, 2, 3, 4, 5, 7]))).collect()
     }
 
     /// An axis of an array with `ndim` axes, from the front or from the end.

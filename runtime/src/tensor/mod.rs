@@ -33,7 +33,7 @@ impl Tensor {
     pub fn empty(dims: &[usize], dtype: DType, device: Device) -> Result<Tensor> {
         let size = size_of_dims(dims)?;
         let storage = Storage::new(size * dtype.size())?;
-        Ok(Tensor { storage, dims: dims.into(), offset: 0, size, dtype, device })
+        Ok(Tensor { storage, dims: Dims::from_slice(dims), offset: 0, size, dtype, device })
     }
 
     /// A tensor over the first elements of `storage`. Errors when they do not fit into it.
@@ -42,7 +42,7 @@ impl Tensor {
         if size * dtype.size() > storage.bytes() {
             bail!(Argument, "{} bytes are too few for {size} elements of {dtype}", storage.bytes());
         }
-        Ok(Tensor { storage, dims: dims.into(), offset: 0, size, dtype, device })
+        Ok(Tensor { storage, dims: Dims::from_slice(dims), offset: 0, size, dtype, device })
     }
 
     /// Sizes of the axes.
