@@ -3,6 +3,7 @@
 use keshi::backward::{Options, grad_where_reached};
 use keshi::gradcheck::{Check, gradcheck};
 use keshi::invoke::{invoke, parse_named};
+use keshi::kernels::copy::cast;
 use keshi::kernels::par;
 use keshi::ops;
 use keshi::ops::def::{Gradient, OpDef};
@@ -12,6 +13,7 @@ use keshi::simd;
 use keshi::{Array, DType, Device, GradReq, Result, Tensor};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
+use std::sync::{Mutex, PoisonError};
 
 /// A drawn call: arrays of one dtype and parsed parameters.
 struct Call {
@@ -25,11 +27,10 @@ struct Call {
 fn place(values: &[f64], dims: &[usize], dtype: DType) -> Array {
     let mut padded = vec![f64::MAX; 1];
     padded.extend_from_slice(values);
-    let base = Array::from_slice(&padded, &[padded.len()]).unwrap();
-    let cast = ops::find("Cast").unwrap();
-    let params = parse_named(cast, &[("dtype", dtype.name().into())], 1).unwrap();
-    let base = invoke(cast, &[&base], &params, &[]).unwrap().remove(0);
-    let rows = base.tensor().rows(1, padded.len()).unwrap();
+    let wide = Tensor::from_slice(&padded, &[padded.len()], Device::default()).unwrap();
+    let base = Tensor::empty(&[padded.len()], dtype, Device::default()).unwrap();
+    cast(wide.span(), base.span());
+    let rows = base.rows(1, padded.len()).unwrap();
     Array::from(rows.with_dims(dims).unwrap())
 }
 
@@ -54,8 +55,12 @@ fn run(call: &Call) -> Result<Vec<Array>> {
     Ok(invoke(call.op, &ins, &call.params, &[])?.into_vec())
 }
 
+/// Seeds and thread counts belong to the process: one test at a time.
+static ALONE: Mutex<()> = Mutex::new(());
+
 /// Runs `check` on drawn calls of every operator; reports all operators that fail.
 fn for_all(cases: u32, check: impl Fn(&'static OpDef, u64) -> Result<(), String>) {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let mut failed = Vec::new();
     for op in ops::all().filter(|op| !matches!(op.samples, Samples::None(_))) {
         let mut runner = TestRunner::new(Config { cases, failure_persistence: None, ..Config::default() });
