@@ -1,6 +1,6 @@
 //! Keshi: a CPU tensor runtime with a dynamic autograd tape.
 //!
-//! A module may use only what stands above it here: `error dtype device`, `rng`, `shape`, `storage`, `tensor`, `simd`,
+//! A module may use only what stands above it here: `error dtype device`, `rng`, `shape`, `storage`, `tensor`, `serialize`, `simd`,
 //! `kernels`, `ops`, `autograd`, `array`, `invoke`, `backward`, `fluent`. One knot is allowed: gradient rules in `ops` are
 //! written with [`Array`]s and the calls of `fluent`.
 
@@ -13,6 +13,8 @@ pub mod rng;
 pub mod shape;
 pub mod storage;
 pub mod tensor;
+
+pub mod serialize;
 
 pub mod simd;
 
