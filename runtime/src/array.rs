@@ -177,6 +177,24 @@ impl Array {
     }
 }
 
+/// Handles for the C ABI: one reference each, no further allocation.
+impl Array {
+    /// Gives the reference away as a pointer.
+    #[inline]
+    pub fn into_raw(self) -> *const () {
+        Arc::into_raw(self.0).cast()
+    }
+
+    /// Takes back what [`Array::into_raw`] gave away.
+    /// # Safety
+    /// `raw` came from [`Array::into_raw`] and is not used again.
+    #[inline]
+    pub unsafe fn from_raw(raw: *const ()) -> Array {
+        // SAFETY: as the caller promises.
+        Array(unsafe { Arc::from_raw(raw.cast()) })
+    }
+}
+
 impl fmt::Display for Array {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.tensor.fmt(f)

@@ -1,8 +1,8 @@
 //! Keshi: a CPU tensor runtime with a dynamic autograd tape.
 //!
 //! A module may use only what stands above it here: `error dtype device`, `rng`, `shape`, `storage`, `tensor`, `serialize`,
-//! `simd`, `kernels`, `ops`, `autograd`, `array`, `invoke`, `backward`, `fluent`, `gradcheck`. One knot is allowed: gradient
-//! rules in `ops` are written with [`Array`]s and the calls of `fluent`.
+//! `simd`, `kernels`, `ops`, `autograd`, `array`, `invoke`, `backward`, `fluent`, `views`, `gradcheck`. One knot is allowed:
+//! gradient rules in `ops` are written with [`Array`]s and the calls of `fluent`.
 
 #[macro_use]
 pub mod error;
@@ -30,6 +30,7 @@ pub mod backward;
 pub mod fluent;
 pub mod gradcheck;
 pub mod invoke;
+pub mod views;
 
 pub use array::Array;
 pub use autograd::node::GradReq;

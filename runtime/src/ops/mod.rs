@@ -11,6 +11,7 @@ pub mod vjp;
 
 pub mod elementwise;
 pub mod reduce;
+pub mod view;
 
 use crate::error::Result;
 use def::OpDef;
@@ -18,8 +19,13 @@ use std::collections::HashMap;
 use std::sync::OnceLock;
 
 /// The tables of all files.
-static TABLES: &[&[&OpDef]] =
-    &[elementwise::binary::TABLE, elementwise::scalar::TABLE, elementwise::unary::TABLE, reduce::TABLE];
+static TABLES: &[&[&OpDef]] = &[
+    elementwise::binary::TABLE,
+    elementwise::scalar::TABLE,
+    elementwise::unary::TABLE,
+    reduce::TABLE,
+    view::TABLE,
+];
 
 /// All operators, in a fixed order. Names that begin with `_ks_` are internal.
 pub fn all() -> impl Iterator<Item = &'static OpDef> {

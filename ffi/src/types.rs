@@ -1,0 +1,184 @@
+//! Types of the header. Enums are passed as `int32_t`, so that a number which is none of theirs can be refused.
+
+use std::ffi::c_char;
+
+/// One reference to an array.
+#[repr(C)]
+pub struct KsArray {
+    _private: [u8; 0],
+}
+
+/// A parsed parameter set of one operator.
+#[repr(C)]
+pub struct KsParams {
+    _private: [u8; 0],
+}
+
+/// An operator of the table; static, never freed.
+#[repr(C)]
+pub struct KsOp {
+    _private: [u8; 0],
+}
+
+/// Types of elements.
+#[repr(C)]
+#[allow(clippy::enum_variant_names, reason = "C has one namespace for the variants of all enums")]
+pub enum KsDType {
+    /// IEEE binary32.
+    KsFloat32 = 0,
+    /// IEEE binary64.
+    KsFloat64 = 1,
+    /// IEEE binary16.
+    KsFloat16 = 2,
+    /// Unsigned, 8 bits.
+    KsUint8 = 3,
+    /// Signed, 32 bits.
+    KsInt32 = 4,
+    /// Signed, 8 bits.
+    KsInt8 = 5,
+    /// Signed, 64 bits.
+    KsInt64 = 6,
+    /// The upper half of a binary32.
+    KsBfloat16 = 12,
+}
+
+/// Kinds of device. All arrays live in the machine's memory: making one on KS_GPU fails.
+#[repr(C)]
+#[allow(clippy::enum_variant_names, reason = "as above")]
+pub enum KsDeviceType {
+    /// Ordinary memory.
+    KsCpu = 1,
+    /// Refused.
+    KsGpu = 2,
+    /// Page-locked memory; the same as KS_CPU here.
+    KsCpuPinned = 3,
+}
+
+/// What is done with a gradient that reaches a variable.
+#[repr(C)]
+#[allow(clippy::enum_variant_names, reason = "as above")]
+pub enum KsGradReq {
+    /// It is thrown away.
+    KsGradNull = 0,
+    /// It replaces the buffer's content.
+    KsGradWrite = 1,
+    /// It is added to the buffer.
+    KsGradAdd = 3,
+}
+
+/// Classes of failures, see ks_last_error_code.
+#[repr(C)]
+#[allow(clippy::enum_variant_names, reason = "as above")]
+pub enum KsErrorCode {
+    /// A shape, axis or index that does not fit.
+    KsErrorShape = 1,
+    /// A dtype that is not taken, or dtypes that do not go together.
+    KsErrorDtype = 2,
+    /// An unknown, missing or malformed parameter.
+    KsErrorParam = 3,
+    /// No operator of that name.
+    KsErrorUnknownOp = 4,
+    /// The tape cannot do what was asked.
+    KsErrorAutograd = 5,
+    /// Memory could not be had.
+    KsErrorMemory = 6,
+    /// A NULL or otherwise unusable argument.
+    KsErrorArgument = 7,
+    /// A file or byte stream that cannot be read or written.
+    KsErrorIo = 8,
+    /// A numeric fault, such as integer division by zero.
+    KsErrorNumeric = 9,
+    /// A bug in Keshi.
+    KsErrorInternal = 10,
+}
+
+/// What a KsValue holds.
+#[repr(C)]
+#[allow(clippy::enum_variant_names, reason = "as above")]
+pub enum KsTag {
+    /// None.
+    KsNone = 0,
+    /// `as.i`, 0 or 1.
+    KsBool = 1,
+    /// `as.i`.
+    KsInt = 2,
+    /// `as.f`.
+    KsFloat = 3,
+    /// `as.s` of `len` bytes, UTF-8; need not end in NUL. Read as MXNet reads attributes: `(1, 2)`, `True`, `relu`.
+    KsStr = 4,
+    /// `as.ints` of `len` numbers; KS_INT_NONE is None.
+    KsInts = 5,
+    /// `as.floats` of `len` numbers.
+    KsFloats = 6,
+}
+
+/// None inside a KS_INTS tuple.
+pub const KS_INT_NONE: i64 = i64::MIN;
+
+/// A parameter's value. Any tag is accepted where it makes sense for the parameter.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct KsValue {
+    /// A KsTag.
+    pub tag: i32,
+    /// Bytes of `s`, or numbers in `ints` or `floats`.
+    pub len: usize,
+    /// The value.
+    pub r#as: KsValueAs,
+}
+
+/// The value of a KsValue.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub union KsValueAs {
+    /// KS_BOOL, KS_INT.
+    pub i: i64,
+    /// KS_FLOAT.
+    pub f: f64,
+    /// KS_STR.
+    pub s: *const c_char,
+    /// KS_INTS.
+    pub ints: *const i64,
+    /// KS_FLOATS.
+    pub floats: *const f64,
+}
+
+/// What an operator is. Everything that it points to lives as long as the library.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct KsOpInfo {
+    /// Its name.
+    pub name: *const c_char,
+    /// What it computes.
+    pub doc: *const c_char,
+    /// Number of other names.
+    pub num_aliases: usize,
+    /// Other names.
+    pub aliases: *const *const c_char,
+    /// Number of declared inputs.
+    pub num_inputs: usize,
+    /// Names of the declared inputs; of a variadic operator the base name of the repeated one.
+    pub inputs: *const *const c_char,
+    /// Whether it takes any number of inputs.
+    pub variadic: bool,
+    /// Index of the parameter that counts the inputs, filled in when absent; -1 when there is none.
+    pub num_args_param: i32,
+    /// Number of parameters.
+    pub num_params: usize,
+}
+
+/// What a parameter is. Everything that it points to lives as long as the library.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct KsParamInfo {
+    /// Its name.
+    pub name: *const c_char,
+    /// Its type as MXNet writes it, such as `int, optional, default='1'`.
+    pub type_text: *const c_char,
+    /// The default as text; NULL when the parameter is required.
+    pub default_text: *const c_char,
+    /// What it means.
+    pub doc: *const c_char,
+    /// Whether it must be given.
+    pub required: bool,
+}
