@@ -21,9 +21,10 @@ pub(crate) trait Lane: Elem {
     /// # Safety
     /// `p` is readable for `count` elements.
     unsafe fn load<S: Simd>(s: S, p: *const Self) -> Self::V<S>;
+    /// The others are `rest`.
     /// # Safety
     /// `p` is readable for `n`, which is less than `count`.
-    unsafe fn load_part<S: Simd>(s: S, p: *const Self, n: usize) -> Self::V<S>;
+    unsafe fn load_part<S: Simd>(s: S, p: *const Self, n: usize, rest: Self) -> Self::V<S>;
     /// # Safety
     /// `p` is writable for `count` elements, and aligned to all of them where `stream` is set.
     unsafe fn store<S: Simd>(s: S, p: *mut Self, x: Self::V<S>, stream: bool);
@@ -50,9 +51,9 @@ macro_rules! lane {
                 unsafe { s.$load(p) }
             }
             #[inline(always)]
-            unsafe fn load_part<S: Simd>(s: S, p: *const Self, n: usize) -> S::$v {
+            unsafe fn load_part<S: Simd>(s: S, p: *const Self, n: usize, rest: Self) -> S::$v {
                 // SAFETY: the caller's promise.
-                unsafe { s.$load_part(p, n) }
+                unsafe { s.$load_part(p, n, s.$splat(rest)) }
             }
             #[inline(always)]
             unsafe fn store<S: Simd>(s: S, p: *mut Self, x: S::$v, stream: bool) {
@@ -83,11 +84,17 @@ pub(crate) fn past_cache(bytes: usize) -> bool {
         })
 }
 
-/// Whether `out` may be written with [`Simd::stream`]: big, and aligned as chunks and vectors need it.
+/// Whether `out` is big enough to be written with [`Simd::stream`].
 #[inline]
 pub(crate) fn streams(out: Span) -> bool {
     let bytes = out.len() * out.dtype().size();
-    bytes > 1 << 20 && out.bytes() as usize % 64 == 0 && past_cache(bytes)
+    bytes > 1 << 20 && past_cache(bytes)
+}
+
+/// Elements of `n` before the first that is aligned to a vector, where that matters and is worth while; less than a vector.
+#[inline(always)]
+pub(crate) fn head<T>(p: *const T, lanes: usize, n: usize, stream: bool) -> usize {
+    if stream { ((p as usize).wrapping_neg() / size_of::<T>() % lanes).min(n) } else { 0 }
 }
 
 /// Half floats to float32.
@@ -142,7 +149,7 @@ impl Work for Narrow<'_> {
             let mut b = [0u16; crate::simd::MAX_LANES];
             // SAFETY: the tail's elements exist, and are fewer than the buffer holds.
             unsafe {
-                let v = s.load_part(tail.as_ptr(), tail.len());
+                let v = s.load_part(tail.as_ptr(), tail.len(), s.splat(0.0));
                 if f16 {
                     s.store_f16(b.as_mut_ptr(), v)
                 } else {

@@ -3,7 +3,7 @@
 //! A [`Map`] says what happens to a vector, to a float64 and to an integer; [`map`] does the rest. It works on contiguous
 //! elements only and may run in place.
 
-use super::lane::{BLOCK, CHUNK, Lane, narrow, streams, widen};
+use super::lane::{BLOCK, CHUNK, Lane, head, narrow, streams, widen};
 use super::par;
 use crate::dtype::{DType, Elem};
 use crate::simd::{Level, Simd, Work, level};
@@ -66,17 +66,24 @@ impl<K: Map, T: Apply> Work for Chunk<K, T> {
     fn run<S: Simd>(self, s: S) {
         let Chunk { k, x, y, n, stream } = self;
         let lanes = T::count::<S>();
-        let mut i = 0;
-        // SAFETY: `map` checked that both spans hold n elements, and that `y` is aligned where `stream` is set. Each vector is
-        // read before it is written, so `x` may be `y`.
+        let (mut i, mut part) = (0, head::<T>(y, lanes, n, stream));
+        // SAFETY: `map` checked that both spans hold n elements; where `stream` is set, `head` elements lead to an aligned one. Each
+        // vector is read before it is written, so `x` may be `y`.
         unsafe {
-            while i + lanes <= n {
-                T::store(s, y.add(i), T::apply(k, s, T::load(s, x.add(i))), stream);
-                i += lanes;
-            }
-            if i < n {
-                let v = T::apply(k, s, T::load_part(s, x.add(i), n - i));
-                T::store_part(s, y.add(i), v, n - i);
+            loop {
+                if part > 0 {
+                    let v = T::apply(k, s, T::load_part(s, x.add(i), part, T::default()));
+                    T::store_part(s, y.add(i), v, part);
+                    i += part;
+                }
+                while i + lanes <= n {
+                    T::store(s, y.add(i), T::apply(k, s, T::load(s, x.add(i))), stream);
+                    i += lanes;
+                }
+                part = n - i;
+                if part == 0 {
+                    break;
+                }
             }
         }
         if stream {

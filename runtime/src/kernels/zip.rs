@@ -4,7 +4,7 @@
 //! and the half floats, goes through blocks on the stack. The output is contiguous and may be exactly one of the inputs where that
 //! one is walked contiguously.
 
-use super::lane::{BLOCK, CHUNK, Lane, gather, narrow, row_start, streams, widen};
+use super::lane::{BLOCK, CHUNK, Lane, gather, head, narrow, row_start, streams, widen};
 use super::par;
 use crate::dtype::{DType, Elem};
 use crate::simd::{Level, Simd, Work, level};
@@ -97,21 +97,28 @@ impl<K: Zip, T: Apply> Rows<K, T> {
         let (k, n, lanes) = (self.k, self.n, T::count::<S>());
         let (mut x, mut y, mut out) = (self.x, self.y, self.out);
         for row in 0..self.rows {
-            let mut i = 0;
-            // SAFETY: the caller's strides stay inside the spans, and `out` is aligned where `stream` is set. Each vector is read before
-            // it is written, so an input may be the output.
+            let (mut i, mut part) = (0, head::<T>(out, lanes, n, self.stream));
+            // SAFETY: the caller's strides stay inside the spans; where `stream` is set, `head` elements lead to an aligned one. Each vector
+            // is read before it is written, so an input may be the output.
             unsafe {
                 let (x0, y0) = (T::splat(s, *x), T::splat(s, *y));
-                while i + lanes <= n {
-                    let a = if X { x0 } else { T::load(s, x.add(i)) };
-                    let b = if Y { y0 } else { T::load(s, y.add(i)) };
-                    T::store(s, out.add(i), T::apply(k, s, a, b), self.stream);
-                    i += lanes;
-                }
-                if i < n {
-                    let a = if X { x0 } else { T::load_part(s, x.add(i), n - i) };
-                    let b = if Y { y0 } else { T::load_part(s, y.add(i), n - i) };
-                    T::store_part(s, out.add(i), T::apply(k, s, a, b), n - i);
+                loop {
+                    if part > 0 {
+                        let a = if X { x0 } else { T::load_part(s, x.add(i), part, T::default()) };
+                        let b = if Y { y0 } else { T::load_part(s, y.add(i), part, T::default()) };
+                        T::store_part(s, out.add(i), T::apply(k, s, a, b), part);
+                        i += part;
+                    }
+                    while i + lanes <= n {
+                        let a = if X { x0 } else { T::load(s, x.add(i)) };
+                        let b = if Y { y0 } else { T::load(s, y.add(i)) };
+                        T::store(s, out.add(i), T::apply(k, s, a, b), self.stream);
+                        i += lanes;
+                    }
+                    part = n - i;
+                    if part == 0 {
+                        break;
+                    }
                 }
                 if row + 1 < self.rows {
                     (x, y, out) = (x.offset(self.xr), y.offset(self.yr), out.add(n));

@@ -141,8 +141,9 @@ impl Simd for Avx2 {
         F32(v!(_mm256_loadu_ps(p)))
     }
     #[inline(always)]
-    unsafe fn load_part(self, p: *const f32, n: usize) -> F32 {
-        F32(v!(_mm256_maskload_ps(p, first(n))))
+    unsafe fn load_part(self, p: *const f32, n: usize, rest: F32) -> F32 {
+        let m = first(n);
+        F32(v!(_mm256_blendv_ps(rest.0, _mm256_maskload_ps(p, m), _mm256_castsi256_ps(m))))
     }
     #[inline(always)]
     unsafe fn store(self, p: *mut f32, x: F32) {
@@ -165,8 +166,9 @@ impl Simd for Avx2 {
         F64(v!(_mm256_loadu_pd(p)))
     }
     #[inline(always)]
-    unsafe fn load_part64(self, p: *const f64, n: usize) -> F64 {
-        F64(v!(_mm256_maskload_pd(p, first64(n))))
+    unsafe fn load_part64(self, p: *const f64, n: usize, rest: F64) -> F64 {
+        let m = first64(n);
+        F64(v!(_mm256_blendv_pd(rest.0, _mm256_maskload_pd(p, m), _mm256_castsi256_pd(m))))
     }
     #[inline(always)]
     unsafe fn store64(self, p: *mut f64, x: F64) {

@@ -103,8 +103,8 @@ impl Simd for Avx512 {
         F32(v!(_mm512_loadu_ps(p)))
     }
     #[inline(always)]
-    unsafe fn load_part(self, p: *const f32, n: usize) -> F32 {
-        F32(v!(_mm512_maskz_loadu_ps(first(n), p)))
+    unsafe fn load_part(self, p: *const f32, n: usize, rest: F32) -> F32 {
+        F32(v!(_mm512_mask_loadu_ps(rest.0, first(n), p)))
     }
     #[inline(always)]
     unsafe fn store(self, p: *mut f32, x: F32) {
@@ -127,8 +127,8 @@ impl Simd for Avx512 {
         F64(v!(_mm512_loadu_pd(p)))
     }
     #[inline(always)]
-    unsafe fn load_part64(self, p: *const f64, n: usize) -> F64 {
-        F64(v!(_mm512_maskz_loadu_pd(first(n) as u8, p)))
+    unsafe fn load_part64(self, p: *const f64, n: usize, rest: F64) -> F64 {
+        F64(v!(_mm512_mask_loadu_pd(rest.0, first(n) as u8, p)))
     }
     #[inline(always)]
     unsafe fn store64(self, p: *mut f64, x: F64) {
@@ -169,28 +169,28 @@ impl Simd for Avx512 {
 
     #[inline(always)]
     unsafe fn transpose(self, x: *const f32, xs: isize, out: *mut f32, os: isize, stream: bool) {
-        // SAFETY: the caller's promise, and that of `v!`. Quarters of 128 bits are placed by the way they are loaded (quarter q of lines
-        // i, i+4, i+8, i+12 side by side), so that interleaving pairs and quads of lines finishes the work.
+        // SAFETY: the caller's promise, and that of `v!`. Pairs of lines are interleaved, then pairs of pairs; then quarter q of u[4g + c] holds
+        // column 4q + c of lines 4g to 4g + 3, and the quarters are gathered.
         unsafe {
-            for q in 0..4 {
-                let mut a = [_mm512_setzero_ps(); 4];
-                for (i, v) in a.iter_mut().enumerate() {
-                    let line = |k: usize| _mm_loadu_ps(x.offset((i + 4 * k) as isize * xs).add(4 * q));
-                    let y = _mm512_castps128_ps512(line(0));
-                    let y = _mm512_insertf32x4::<1>(y, line(1));
-                    let y = _mm512_insertf32x4::<2>(y, line(2));
-                    *v = _mm512_insertf32x4::<3>(y, line(3));
-                }
-                let (t0, t1) = (_mm512_unpacklo_ps(a[0], a[1]), _mm512_unpackhi_ps(a[0], a[1]));
-                let (t2, t3) = (_mm512_unpacklo_ps(a[2], a[3]), _mm512_unpackhi_ps(a[2], a[3]));
-                let lines = [
-                    _mm512_shuffle_ps::<0x44>(t0, t2),
-                    _mm512_shuffle_ps::<0xee>(t0, t2),
-                    _mm512_shuffle_ps::<0x44>(t1, t3),
-                    _mm512_shuffle_ps::<0xee>(t1, t3),
-                ];
-                for (i, v) in lines.into_iter().enumerate() {
-                    let p = out.offset((4 * q + i) as isize * os);
+            let mut t = [_mm512_setzero_ps(); 16];
+            for i in (0..16).step_by(2) {
+                let (a, b) =
+                    (self.load(x.offset(i as isize * xs)).0, self.load(x.offset((i + 1) as isize * xs)).0);
+                (t[i], t[i + 1]) = (_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
+            }
+            let mut u = t;
+            for g in (0..16).step_by(4) {
+                u[g] = _mm512_shuffle_ps::<0x44>(t[g], t[g + 2]);
+                u[g + 1] = _mm512_shuffle_ps::<0xee>(t[g], t[g + 2]);
+                u[g + 2] = _mm512_shuffle_ps::<0x44>(t[g + 1], t[g + 3]);
+                u[g + 3] = _mm512_shuffle_ps::<0xee>(t[g + 1], t[g + 3]);
+            }
+            for c in 0..4 {
+                let (even, odd) = (_mm512_shuffle_f32x4::<0x88>, _mm512_shuffle_f32x4::<0xdd>);
+                let (a, b) = (even(u[c], u[4 + c]), even(u[8 + c], u[12 + c]));
+                let (d, e) = (odd(u[c], u[4 + c]), odd(u[8 + c], u[12 + c]));
+                for (q, v) in [even(a, b), even(d, e), odd(a, b), odd(d, e)].into_iter().enumerate() {
+                    let p = out.offset((4 * q + c) as isize * os);
                     if stream { self.stream(p, F32(v)) } else { self.store(p, F32(v)) }
                 }
             }

@@ -4,7 +4,7 @@ use super::{Work, portable};
 #[cfg(target_arch = "x86_64")]
 use super::{avx2, avx512};
 use std::cell::Cell;
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering::Relaxed};
 
 /// A set of vector instructions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,16 +50,35 @@ fn detect() -> Level {
     Level::Portable
 }
 
+/// The best level of the machine: asked for at every call, so kept where one load gets it.
 #[inline]
 fn best() -> Level {
-    static BEST: OnceLock<Level> = OnceLock::new();
-    *BEST.get_or_init(detect)
+    static BEST: AtomicU8 = AtomicU8::new(0);
+    stored(&BEST, detect)
+}
+
+/// What `slot` holds, computed first if it holds nothing yet. Racing threads compute the same.
+#[inline]
+fn stored(slot: &AtomicU8, compute: fn() -> Level) -> Level {
+    match slot.load(Relaxed) {
+        0 => {
+            let l = compute();
+            slot.store(l as u8 + 1, Relaxed);
+            l
+        }
+        1 => Level::Portable,
+        2 => Level::Avx2,
+        _ => Level::Avx512,
+    }
 }
 
 /// What the variable asks for where the machine has it, else the best there is.
 fn chosen(asked: Option<&str>) -> Level {
     asked.and_then(Level::parse).filter(|&l| l <= best()).unwrap_or_else(best)
 }
+
+/// How many overrides there are on all threads. Almost always none, which saves a look at the thread's own.
+static OVERRIDES: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
     static OVERRIDE: Cell<Option<Level>> = const { Cell::new(None) };
@@ -68,11 +87,13 @@ thread_local! {
 /// The level in use: the best of the machine, unless `KESHI_SIMD` names another that it has. Read once.
 #[inline]
 pub fn level() -> Level {
-    static LEVEL: OnceLock<Level> = OnceLock::new();
-    if let Some(l) = OVERRIDE.get() {
+    static LEVEL: AtomicU8 = AtomicU8::new(0);
+    if OVERRIDES.load(Relaxed) > 0
+        && let Some(l) = OVERRIDE.get()
+    {
         return l;
     }
-    *LEVEL.get_or_init(|| chosen(std::env::var("KESHI_SIMD").ok().as_deref()))
+    stored(&LEVEL, || chosen(std::env::var("KESHI_SIMD").ok().as_deref()))
 }
 
 /// Runs `f` with another level, on this thread and in the parallel work that it starts.
@@ -81,8 +102,10 @@ pub fn with_level<R>(l: Level, f: impl FnOnce() -> R) -> R {
     impl Drop for Restore {
         fn drop(&mut self) {
             OVERRIDE.set(self.0);
+            OVERRIDES.fetch_sub(1, Relaxed);
         }
     }
+    OVERRIDES.fetch_add(1, Relaxed);
     let _restore = Restore(OVERRIDE.replace(Some(l.min(best()))));
     f()
 }

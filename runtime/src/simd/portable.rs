@@ -69,8 +69,8 @@ impl Simd for Portable {
         f32x8::new(unsafe { p.cast::<[f32; 8]>().read_unaligned() })
     }
     #[inline(always)]
-    unsafe fn load_part(self, p: *const f32, n: usize) -> f32x8 {
-        let mut a = [0.0; 8];
+    unsafe fn load_part(self, p: *const f32, n: usize, rest: f32x8) -> f32x8 {
+        let mut a = rest.to_array();
         // SAFETY: the caller's promise, and n < 8.
         unsafe { std::ptr::copy_nonoverlapping(p, a.as_mut_ptr(), n) };
         f32x8::new(a)
@@ -98,8 +98,8 @@ impl Simd for Portable {
         f64x4::new(unsafe { p.cast::<[f64; 4]>().read_unaligned() })
     }
     #[inline(always)]
-    unsafe fn load_part64(self, p: *const f64, n: usize) -> f64x4 {
-        let mut a = [0.0; 4];
+    unsafe fn load_part64(self, p: *const f64, n: usize, rest: f64x4) -> f64x4 {
+        let mut a = rest.to_array();
         // SAFETY: the caller's promise, and n < 4.
         unsafe { std::ptr::copy_nonoverlapping(p, a.as_mut_ptr(), n) };
         f64x4::new(a)

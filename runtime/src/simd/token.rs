@@ -71,10 +71,10 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// # Safety
     /// `p` is readable for `N` elements.
     unsafe fn load(self, p: *const f32) -> Self::F32;
-    /// The first `n < N` lanes from memory, the others 0.
+    /// The first `n < N` lanes from memory, the others from `rest`.
     /// # Safety
     /// `p` is readable for `n` elements.
-    unsafe fn load_part(self, p: *const f32, n: usize) -> Self::F32;
+    unsafe fn load_part(self, p: *const f32, n: usize, rest: Self::F32) -> Self::F32;
     /// # Safety
     /// `p` is writable for `N` elements.
     unsafe fn store(self, p: *mut f32, x: Self::F32);
@@ -93,7 +93,7 @@ pub trait Simd: Copy + Send + Sync + 'static {
     unsafe fn load64(self, p: *const f64) -> Self::F64;
     /// # Safety
     /// `p` is readable for `n < N64` elements.
-    unsafe fn load_part64(self, p: *const f64, n: usize) -> Self::F64;
+    unsafe fn load_part64(self, p: *const f64, n: usize, rest: Self::F64) -> Self::F64;
     /// # Safety
     /// `p` is writable for `N64` elements.
     unsafe fn store64(self, p: *mut f64, x: Self::F64);

@@ -10,7 +10,6 @@ use crate::dtype::{DType, Elem};
 use crate::shape::row_major;
 use crate::simd::{Level, Simd, Work, level};
 use crate::storage::Span;
-use half::{bf16, f16};
 
 /// Sets every element to `value`, converted as [`Elem::from_f64`] does.
 pub fn fill(out: Span, value: f64) {
@@ -23,12 +22,12 @@ pub fn fill_int(out: Span, value: i64) {
 }
 
 fn fill_with<T: Elem>(out: Span, value: T) {
-    let (level, stream) = (level(), streams(out));
+    let (level, stream) = (level(), streams(out) && aligned(out));
     par::chunks(out.len(), CHUNK, |_, r| {
         let part = out.sub(r.start, r.len());
         if stream {
             let line = [value; 64];
-            // SAFETY: 64 elements of any type are at least 64 bytes; `part` belongs to this chunk and is aligned as `streams` says.
+            // SAFETY: 64 elements of any type are at least 64 bytes; `part` belongs to this chunk and is aligned.
             let pattern = unsafe { line.as_ptr().cast::<[f32; 16]>().read_unaligned() };
             let whole = part.len() * size_of::<T>() / 64;
             level.run(Lines { from: None, pattern, to: part.bytes().cast(), lines: whole });
@@ -40,6 +39,11 @@ fn fill_with<T: Elem>(out: Span, value: T) {
             unsafe { part.slice_mut::<T>() }.fill(value);
         }
     });
+}
+
+/// Whether the span, and so each chunk of it, begins with a cache line.
+fn aligned(s: Span) -> bool {
+    s.bytes() as usize % 64 == 0
 }
 
 /// Writes cache lines past the caches, all alike or copied.
@@ -112,7 +116,7 @@ fn convert<T: Elem, U: Elem>(v: T) -> U {
 }
 
 fn same(level: Level, x: Span, y: Span) {
-    let (stream, size) = (streams(y), x.dtype().size());
+    let (stream, size) = (streams(y) && aligned(y), x.dtype().size());
     par::chunks(x.len(), CHUNK, |_, r| {
         let (from, to, bytes) =
             (x.sub(r.start, r.len()).bytes(), y.sub(r.start, r.len()).bytes(), r.len() * size);
@@ -153,6 +157,7 @@ mod tests {
     use super::*;
     use crate::kernels::lane::gather;
     use crate::simd::{available, with_level};
+    use half::{bf16, f16};
 
     fn span<T: Elem>(v: &mut [T]) -> Span {
         // SAFETY: used while the vector lives.

@@ -128,8 +128,18 @@ pub fn reduce<R: Reduce>(r: R, x: Span, dims: &[usize], reduced: &[bool], out: S
     assert!(
         x.dtype() == out.dtype() && dims.len() == reduced.len() && x.len() == dims.iter().product::<usize>()
     );
-    let plan = Plan::new(dims, reduced);
     let level = level();
+    if out.len() == 1 && (1..=SEGMENT).contains(&x.len()) {
+        // Small and whole: straight to the row.
+        return with_dtype!(x.dtype(), T => {
+            // SAFETY: the input has that many elements, the output one.
+            unsafe {
+                let acc = <T as Source>::row(r, level, x.ptr::<T>(), x.len());
+                *out.ptr::<T>() = <T as Source>::finish(r, acc, x.len());
+            }
+        });
+    }
+    let plan = Plan::new(dims, reduced);
     if x.is_empty() {
         let count = 0;
         return with_dtype!(out.dtype(), T => {
@@ -188,7 +198,23 @@ fn along_rows<R: Reduce, T: Source>(r: R, level: Level, x: *const T, plan: &Plan
     let mut partial: Vec<T::Acc64> = vec![T::start(r); if segments > 1 { outputs * segments } else { 0 }];
     let (x, out, shared) = (Shared(x.cast_mut()), Shared(out), Shared(partial.as_mut_ptr()));
     let per_chunk = (SEGMENT / (n.min(SEGMENT) * together)).max(1);
+    // Rows that follow each other, one for each output: no need to look each of them up.
+    let plain = segments == 1 && rows == 1 && plan.kept.dims.len() <= 1;
     par::chunks(outputs * segments, per_chunk, |_, tasks| {
+        if plain {
+            let mut some = [T::start(r); 64];
+            for from in tasks.clone().step_by(some.len()) {
+                let some = &mut some[..64.min(tasks.end - from)];
+                // SAFETY: rows and outputs of this chunk.
+                unsafe {
+                    T::many(r, level, x.at(from * n), n, some);
+                    some.iter()
+                        .enumerate()
+                        .for_each(|(i, &a)| *out.at(from + i) = T::finish(r, a, plan.count));
+                }
+            }
+            return;
+        }
         for task in tasks {
             let (o, segment) = (task / segments, task % segments);
             let base = plan.kept.offset(o);

@@ -16,6 +16,15 @@ pub(super) trait Source: Elem {
     /// # Safety
     /// `x` is readable for `n` elements.
     unsafe fn row<R: Reduce>(r: R, level: Level, x: *const Self, n: usize) -> Self::Acc64;
+    /// The accumulations of `out.len()` rows of `n` elements that follow each other.
+    /// # Safety
+    /// All rows are readable.
+    unsafe fn many<R: Reduce>(r: R, level: Level, x: *const Self, n: usize, out: &mut [Self::Acc64]) {
+        for (i, a) in out.iter_mut().enumerate() {
+            // SAFETY: the caller's promise.
+            *a = unsafe { Self::row(r, level, x.add(i * n), n) };
+        }
+    }
     /// Accumulates `rows` rows, `step` elements apart, of `n` elements each onto the first `n` of `acc`.
     /// # Safety
     /// The rows are readable, and `n` is at most `COLUMNS`.
@@ -94,9 +103,7 @@ impl<R: Reduce, T: Wide> Work for Row<R, T> {
                 i += lanes;
             }
             if i < n {
-                let mut rest = [T::from_f64(r.init()); MAX_LANES];
-                std::ptr::copy_nonoverlapping(x.add(i), rest.as_mut_ptr(), n - i);
-                b = T::step(r, s, b, T::load(s, rest.as_ptr()));
+                b = T::step(r, s, b, T::load_part(s, x.add(i), n - i, T::from_f64(r.init())));
             }
         }
         a = both(r, s, a, b);
@@ -105,6 +112,20 @@ impl<R: Reduce, T: Wide> Work for Row<R, T> {
         }
         let lanes = s.to_array64(r.merge64(s, a[0], a[1]));
         halve(r, lanes, S::N64)
+    }
+}
+
+struct Many<'a, R, T>(R, *const T, usize, &'a mut [f64]);
+
+impl<R: Reduce, T: Wide> Work for Many<'_, R, T> {
+    type Out = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Many(r, x, n, out) = self;
+        for (i, a) in out.iter_mut().enumerate() {
+            // SAFETY: all rows are readable.
+            *a = Row(r, unsafe { x.add(i * n) }, n).run(s);
+        }
     }
 }
 
@@ -139,7 +160,8 @@ impl<R: Reduce, T: Wide> Work for Onto<'_, R, T> {
                 let mut v = [s.load64(p), if two { s.load64(high) } else { s.splat64(0.0) }];
                 let mut at = x.add(i);
                 for row in 0..rows {
-                    let e = if part == lanes { T::load(s, at) } else { T::load_part(s, at, part) };
+                    let e =
+                        if part == lanes { T::load(s, at) } else { T::load_part(s, at, part, T::default()) };
                     v = T::step(r, s, v, e);
                     if row + 1 < rows {
                         at = at.add(step);
@@ -163,7 +185,7 @@ impl<R: Reduce, T: Wide> Work for Onto<'_, R, T> {
 const PASS: usize = 8;
 
 macro_rules! float_source {
-    ($($t:ty: $row:item $onto:item)*) => {$(
+    ($($t:ty: { $($item:item)* })*) => {$(
         impl Source for $t {
             type Acc64 = f64;
             #[inline(always)]
@@ -178,17 +200,19 @@ macro_rules! float_source {
             fn finish<R: Reduce>(r: R, acc: f64, count: usize) -> Self {
                 Self::from_f64(r.finish(acc, count))
             }
-            $row
-            $onto
+            $($item)*
         }
     )*};
 }
 
 macro_rules! wide_source {
     ($($t:ty),*) => {float_source! {$(
-        $t:
+        $t: {
         unsafe fn row<R: Reduce>(r: R, level: Level, x: *const Self, n: usize) -> f64 {
             level.run(Row(r, x, n))
+        }
+        unsafe fn many<R: Reduce>(r: R, level: Level, x: *const Self, n: usize, out: &mut [f64]) {
+            level.run(Many(r, x, n, out))
         }
         unsafe fn onto<R: Reduce>(
             r: R, level: Level, x: *const Self, step: usize, rows: usize, n: usize, acc: &mut [f64; COLUMNS],
@@ -199,13 +223,13 @@ macro_rules! wide_source {
                 level.run(Onto { r, x, step, rows: PASS.min(rows - from), n, acc });
             }
         }
-    )*}};
+    })*}};
 }
 wide_source!(f32, f64);
 
 macro_rules! half_source {
     ($($t:ty),*) => {float_source! {$(
-        $t:
+        $t: {
         unsafe fn row<R: Reduce>(r: R, level: Level, x: *const Self, n: usize) -> f64 {
             let mut buf = [0f32; BLOCK];
             let mut acc = r.init();
@@ -227,7 +251,7 @@ macro_rules! half_source {
                 level.run(Onto { r, x: buf.as_ptr(), step: 0, rows: 1, n, acc });
             }
         }
-    )*}};
+    })*}};
 }
 half_source!(f16, bf16);
 
