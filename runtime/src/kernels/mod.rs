@@ -7,6 +7,8 @@ pub mod copy;
 pub mod map;
 pub mod par;
 pub mod reduce;
+pub mod select;
+pub mod special;
 pub mod zip;
 
 mod lane;

@@ -21,7 +21,15 @@ use std::sync::OnceLock;
 /// The tables of all files.
 static TABLES: &[&[&OpDef]] = &[
     elementwise::binary::TABLE,
+    elementwise::compare::TABLE,
+    elementwise::exponential::TABLE,
+    elementwise::identity::TABLE,
+    elementwise::mixed::TABLE,
+    elementwise::rounding::TABLE,
     elementwise::scalar::TABLE,
+    elementwise::select::TABLE,
+    elementwise::special::TABLE,
+    elementwise::trigonometric::TABLE,
     elementwise::unary::TABLE,
     reduce::TABLE,
     view::TABLE,
