@@ -5,6 +5,7 @@
 
 pub mod copy;
 pub mod map;
+pub mod pad;
 pub mod par;
 pub mod reduce;
 pub mod select;

@@ -10,7 +10,10 @@ pub mod value;
 pub mod vjp;
 
 pub mod elementwise;
+pub mod join;
 pub mod reduce;
+pub mod shape_ops;
+pub mod slice;
 pub mod view;
 
 use crate::error::Result;
@@ -31,7 +34,14 @@ static TABLES: &[&[&OpDef]] = &[
     elementwise::special::TABLE,
     elementwise::trigonometric::TABLE,
     elementwise::unary::TABLE,
+    join::TABLE,
     reduce::TABLE,
+    shape_ops::pad::TABLE,
+    shape_ops::permute::TABLE,
+    shape_ops::reshape::TABLE,
+    shape_ops::tile::TABLE,
+    shape_ops::view::TABLE,
+    slice::TABLE,
     view::TABLE,
 ];
 

@@ -63,6 +63,12 @@ impl Vjp<'_> {
         self.grads.iter().flatten().next().map(Array::device).unwrap_or_default()
     }
 
+    /// Zeros for input `i`, on which the outputs do not depend, when its gradient is wanted.
+    pub fn zeros(&self, i: usize) -> Result<Option<Array>> {
+        let m = &self.in_metas[i];
+        self.needs[i].then(|| Array::zeros(&m.dims, m.dtype, self.device())).transpose()
+    }
+
     /// Input `i`, which the rule must have said that it keeps.
     pub fn input(&self, i: usize) -> &Array {
         self.ins[i].as_ref().expect("the rule keeps this input")

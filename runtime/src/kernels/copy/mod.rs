@@ -7,7 +7,7 @@ mod walk;
 use super::lane::{BLOCK, CHUNK, narrow, streams, widen};
 use super::par;
 use crate::dtype::{DType, Elem};
-use crate::shape::row_major;
+use crate::shape::{Strides, row_major};
 use crate::simd::{Level, Simd, Work, level};
 use crate::storage::Span;
 
@@ -150,6 +150,20 @@ pub fn scatter(dims: &[usize], x: Span, out: Span, offset: usize, os: &[isize]) 
     assert!(x.dtype() == out.dtype() && dims.len() == os.len() && x.len() == dims.iter().product::<usize>());
     // SAFETY: the caller's strides stay inside `out`; those of `x` are its own.
     unsafe { walk::copy(dims, x, 0, &row_major(dims), out, offset, os) }
+}
+
+/// Sets the elements of the view of `out` that starts at element `offset` and has strides `os` to `value`, as [`fill`] does.
+pub fn fill_strided(dims: &[usize], value: f64, out: Span, offset: usize, os: &[isize]) {
+    assert!(dims.len() == os.len());
+    with_dtype!(out.dtype(), T => {
+        let mut one = [T::from_f64(value)];
+        let still: Strides = os.iter().map(|_| 0).collect();
+        // SAFETY: the caller's strides stay inside `out`; the one element lives as long as the call and is never left.
+        unsafe {
+            let x = Span::new(one.as_mut_ptr().cast(), 1, T::DTYPE);
+            walk::copy(dims, x, 0, &still, out, offset, os)
+        }
+    })
 }
 
 #[cfg(test)]
