@@ -1,14 +1,45 @@
 //! What the loops over elements share: float32 and float64 under one name, conversion of the half floats, walking strides,
 //! and when to write past the caches. Private to the kernels.
 
+use super::par;
 use crate::dtype::{DType, Elem};
 use crate::simd::{Level, Simd, Work};
 use crate::storage::Span;
+use std::ops::Range;
 use std::sync::OnceLock;
+use std::time::Instant;
 
-/// Elements per parallel chunk. Below two of these a loop stays on the calling thread. A multiple of every vector and of a
-/// cache line, so that chunks of an aligned array are aligned.
+/// Most elements in a parallel chunk, and the usual number. A multiple of every vector and of a cache line, so that chunks of an aligned
+/// array are aligned.
 pub(crate) const CHUNK: usize = 32 * 1024;
+
+/// Elements that show what the others will cost.
+const FIRST: usize = 2048;
+/// Work that is not worth another thread, and the length of a parallel chunk, in nanoseconds.
+const ALONE: u64 = 12_000;
+const PACE: u64 = 20_000;
+
+/// Runs `f` over parts of `0..n`, in parallel if that pays. An element may cost a tenth of a nanosecond or a hundred, so the first ones
+/// are timed. Only for work in which elements do not depend on each other: where the cuts are differs from call to call.
+#[inline]
+pub(crate) fn spread(n: usize, f: impl Fn(Range<usize>) + Sync) {
+    if n < 2 * FIRST || par::alone() {
+        if n > 0 {
+            f(0..n);
+        }
+        return;
+    }
+    let start = Instant::now();
+    f(0..FIRST);
+    let spent = (start.elapsed().as_nanos() as u64).max(1);
+    let rest = n - FIRST;
+    if spent.saturating_mul(rest as u64) / (FIRST as u64) < ALONE {
+        return f(FIRST..n);
+    }
+    let chunk = (FIRST as u64 * PACE / spent) as usize;
+    let chunk = chunk.clamp(BLOCK, CHUNK) / BLOCK * BLOCK;
+    par::chunks(rest, chunk, |_, r| f(r.start + FIRST..r.end + FIRST));
+}
 
 /// Elements that are converted or gathered at a time; their buffers lie on the stack and stay in the first cache.
 pub(crate) const BLOCK: usize = 1024;

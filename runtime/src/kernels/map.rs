@@ -3,8 +3,7 @@
 //! A [`Map`] says what happens to a vector, to a float64 and to an integer; [`map`] does the rest. It works on contiguous
 //! elements only and may run in place.
 
-use super::lane::{BLOCK, CHUNK, Lane, head, narrow, streams, widen};
-use super::par;
+use super::lane::{BLOCK, Lane, head, narrow, spread, streams, widen};
 use crate::dtype::{DType, Elem};
 use crate::simd::{Level, Simd, Work, level};
 use crate::storage::Span;
@@ -99,7 +98,7 @@ pub fn map<K: Map>(k: K, x: Span, y: Span) {
     match x.dtype() {
         DType::F32 => floats::<K, f32>(k, level, x, y),
         DType::F64 => floats::<K, f64>(k, level, x, y),
-        DType::F16 | DType::BF16 => par::chunks(x.len(), CHUNK, |_, r| {
+        DType::F16 | DType::BF16 => spread(x.len(), |r| {
             let mut buf = [0f32; BLOCK];
             for at in r.clone().step_by(BLOCK) {
                 let n = BLOCK.min(r.end - at);
@@ -122,14 +121,14 @@ pub fn map<K: Map>(k: K, x: Span, y: Span) {
 #[inline]
 fn floats<K: Map, T: Apply>(k: K, level: Level, x: Span, y: Span) {
     let stream = streams(y) && x.bytes() != y.bytes();
-    par::chunks(x.len(), CHUNK, |_, r| {
+    spread(x.len(), |r| {
         let (x, y) = (x.sub(r.start, r.len()), y.sub(r.start, r.len()));
         level.run(Chunk { k, x: x.ptr::<T>().cast_const(), y: y.ptr::<T>(), n: r.len(), stream });
     });
 }
 
 fn ints<K: Map, T: Elem>(k: K, x: Span, y: Span) {
-    par::chunks(x.len(), CHUNK, |_, r| {
+    spread(x.len(), |r| {
         let (x, y) = (x.ptr::<T>(), y.ptr::<T>());
         for i in r {
             // SAFETY: i is inside both spans; raw pointers, since they may be the same.
@@ -141,6 +140,7 @@ fn ints<K: Map, T: Elem>(k: K, x: Span, y: Span) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::lane::CHUNK;
     use crate::simd::{available, math, with_level};
     use half::{bf16, f16};
 

@@ -122,6 +122,11 @@ impl Job {
     }
 }
 
+/// Whether all work would run on this thread anyway.
+pub(crate) fn alone() -> bool {
+    INSIDE.get() || num_threads() == 1
+}
+
 /// Runs `f(i, i * chunk .. min(n, (i + 1) * chunk))` for every chunk, on as many threads as there are. A panic in a chunk is
 /// raised here, after the others have ended. One chunk, one thread, or a call from inside a chunk: all runs right here.
 #[inline]

@@ -4,8 +4,7 @@
 //! and the half floats, goes through blocks on the stack. The output is contiguous and may be exactly one of the inputs where that
 //! one is walked contiguously.
 
-use super::lane::{BLOCK, CHUNK, Lane, gather, head, narrow, row_start, streams, widen};
-use super::par;
+use super::lane::{BLOCK, Lane, gather, head, narrow, row_start, spread, streams, widen};
 use crate::dtype::{DType, Elem};
 use crate::simd::{Level, Simd, Work, level};
 use crate::storage::Span;
@@ -214,7 +213,7 @@ fn floats<K: Zip, T: Apply>(k: K, level: Level, dims: &[usize], x: Walk, y: Walk
     let stream = (dims.len() == 1 || n % 16 == 0) && !in_place && streams(out);
     let (xr, yr) =
         if dims.len() > 1 { (x.strides[dims.len() - 2], y.strides[dims.len() - 2]) } else { (0, 0) };
-    par::chunks(out.len(), CHUNK, |_, r| {
+    spread(out.len(), |r| {
         runs(dims, r, |row, col, rows, cols| {
             let at = |w: Walk| row_start(dims, w.strides, row) + col as isize * w.inner();
             // SAFETY: offsets of elements that the strides reach.
@@ -253,7 +252,7 @@ fn block<T: Copy>(dims: &[usize], w: Walk, contiguous: bool, at: usize, buf: &mu
 /// Any strides.
 fn blocks<K: Zip, T: Apply>(k: K, level: Level, dims: &[usize], x: Walk, y: Walk, out: Span) {
     let (xc, yc) = (x.contiguous(dims), y.contiguous(dims));
-    par::chunks(out.len(), CHUNK, |_, r| {
+    spread(out.len(), |r| {
         let mut bufs = [[T::default(); BLOCK]; 2];
         let [bx, by] = &mut bufs;
         for at in r.clone().step_by(BLOCK) {
@@ -270,7 +269,7 @@ fn blocks<K: Zip, T: Apply>(k: K, level: Level, dims: &[usize], x: Walk, y: Walk
 fn halves<K: Zip>(k: K, level: Level, dims: &[usize], x: Walk, y: Walk, out: Span) {
     let (xc, yc) = (x.contiguous(dims), y.contiguous(dims));
     let dtype = out.dtype();
-    par::chunks(out.len(), CHUNK, |_, r| {
+    spread(out.len(), |r| {
         let mut raw = [0u16; BLOCK];
         let mut bufs = [[0f32; BLOCK]; 2];
         let [bx, by] = &mut bufs;
@@ -302,7 +301,7 @@ fn halves<K: Zip>(k: K, level: Level, dims: &[usize], x: Walk, y: Walk, out: Spa
 fn ints<K: Zip, T: Elem>(k: K, dims: &[usize], x: Walk, y: Walk, out: Span) {
     let n = dims[dims.len() - 1];
     let f = |a: T, b: T| T::from_i64(k.int(a.to_i64(), b.to_i64()));
-    par::chunks(out.len(), CHUNK, |_, r| {
+    spread(out.len(), |r| {
         runs(dims, r, |row, col, rows, cols| {
             for row in row..row + rows {
                 let at = |w: Walk| row_start(dims, w.strides, row) + col as isize * w.inner();

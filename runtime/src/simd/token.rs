@@ -262,6 +262,16 @@ pub trait Simd: Copy + Send + Sync + 'static {
         y
     }
 
+    /// c0 + x (c1 + x (c2 + …)).
+    #[inline(always)]
+    fn poly64<const K: usize>(self, x: Self::F64, c: [f64; K]) -> Self::F64 {
+        let mut y = self.splat64(c[K - 1]);
+        for i in (0..K - 1).rev() {
+            y = self.fma64(y, x, self.splat64(c[i]));
+        }
+        y
+    }
+
     /// The lanes; those from `N` on are 0.
     #[inline(always)]
     fn to_array(self, x: Self::F32) -> [f32; MAX_LANES] {

@@ -21,7 +21,7 @@ const LN2_LO: f32 = -2.121_944_4e-4;
 
 /// m in [2/3, 4/3) and integral e with x = m 2^e, for x positive and finite.
 #[inline(always)]
-fn split<S: Simd>(s: S, x: S::F32) -> (S::F32, S::F32) {
+pub(super) fn split<S: Simd>(s: S, x: S::F32) -> (S::F32, S::F32) {
     let tiny = s.lt(x, s.splat(f32::MIN_POSITIVE));
     let x = s.select(tiny, x * s.splat(16_777_216.0), x);
     let e = s.sar::<23>(s.bits(x) - s.splat_i(0x3f2a_aaab));

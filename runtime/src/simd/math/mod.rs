@@ -10,12 +10,14 @@
 mod erf;
 mod exp;
 mod log;
+mod pow;
 pub mod scalar;
 mod trig;
 
 pub use erf::erf;
 pub use exp::{exp, expm1, sigmoid, softrelu, tanh};
 pub use log::{log, log1p, log2, log10};
+pub use pow::pow;
 pub use trig::{cos, sin};
 
 use super::Simd;

@@ -166,3 +166,80 @@ fn exhaustive<F: Function>() {
         assert!(all.0 <= F::BOUND[(level == Level::Portable) as usize]);
     }
 }
+
+struct Pow<'a>(&'a [f32], &'a [f32], &'a mut [f32]);
+
+impl Work for Pow<'_> {
+    type Out = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        for i in (0..self.0.len()).step_by(S::N) {
+            // SAFETY: all three have a multiple of 16 elements.
+            unsafe {
+                let r = pow(s, s.load(self.0.as_ptr().add(i)), s.load(self.1.as_ptr().add(i)));
+                s.store(self.2.as_mut_ptr().add(i), r);
+            }
+        }
+    }
+}
+
+#[test]
+fn powers() {
+    let inf = f32::INFINITY;
+    let odd = [
+        0.0,
+        -0.0,
+        1.0,
+        -1.0,
+        0.5,
+        2.0,
+        -2.0,
+        3.0,
+        -3.0,
+        10.0,
+        inf,
+        -inf,
+        f32::NAN,
+        1e-40,
+        f32::MAX,
+        1e10,
+        16_777_217.0,
+        1.000_000_1,
+    ];
+    let (mut xs, mut ys): (Vec<f32>, Vec<f32>) = odd.iter().flat_map(|&x| odd.map(|y| (x, y))).unzip();
+    // All magnitudes against exponents that keep the result in range, bases near 1, small whole exponents.
+    let mut state = 12345u32;
+    let mut random = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 8) as f32 / 16_777_216.0
+    };
+    for _ in 0..200_000 {
+        let x = f32::from_bits((random() * 2_139_095_040.0) as u32);
+        xs.extend([x, 1.0 + (random() - 0.5) * 1e-3, (random() - 0.5) * 200.0]);
+        ys.extend([
+            (random() - 0.5) * 300.0 / x.log2().abs().max(1.0),
+            (random() - 0.5) * 1e5,
+            (random() * 9.0 - 4.0).floor(),
+        ]);
+    }
+    xs.resize(xs.len().next_multiple_of(16), 1.5);
+    ys.resize(xs.len(), 1.5);
+    for &l in available() {
+        let mut zs = vec![0.0; xs.len()];
+        l.run(Pow(&xs, &ys, &mut zs));
+        let mut worst = (0.0, 0.0, 0.0);
+        for ((&x, &y), &z) in xs.iter().zip(&ys).zip(&zs) {
+            let want = (x as f64).powf(y as f64);
+            assert!(z != 0.0 || want.is_sign_negative() == z.is_sign_negative(), "{x:e}^{y:e}: sign of {z}");
+            let e = ulp(z, want);
+            if e > worst.0 {
+                worst = (e, x, y);
+            }
+        }
+        assert!(worst.0 <= 1.0, "{:e}^{:e} on {l:?}: {} ulp", worst.1, worst.2, worst.0);
+        let mut squares = vec![0.0; 4096];
+        let ints: Vec<f32> = (-2048..2048).map(|i| i as f32).collect();
+        l.run(Pow(&ints, &[2.0; 4096], &mut squares));
+        assert!(squares.iter().zip(&ints).all(|(s, i)| *s == i * i));
+    }
+}
