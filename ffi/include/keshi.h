@@ -1,102 +1,545 @@
-#include <stdint.h>
-#include <stddef.h>
+/* Keshi: a CPU tensor runtime with a dynamic autograd tape. The C ABI. Generated from ffi/src: do not edit.
+ *
+ * Every function that can fail returns int: 0, or -1 with its outputs untouched; ks_last_error() then tells why.
+ * A handle that comes back through `out` is the caller's and is freed with its _free. A handle passed in is borrowed.
+ * A pointer must not be NULL unless its function says that it may be; NULL is refused with an error.
+ * Any function may be called from any thread; the last error, recording and training belong to the calling thread.
+ */
+
+#ifndef KESHI_H
+#define KESHI_H
+
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
-/* Conventions: every function that can fail returns int: 0 on success, -1 on failure (outputs untouched, see ks_last_error).
-   Handles given back through `out` are owned by the caller and freed with the matching _free. Handles passed in are borrowed.
-   Strings given back are borrowed; they live as long as the library (operator info) or until the next failing call on this thread (errors).
-   Error codes = keshi::ErrorKind: 1 shape 2 dtype 3 param 4 unknown op 5 autograd 6 memory 7 argument 8 io 9 numeric 10 internal. */
+// None inside a KS_INTS tuple.
+#define KS_INT_NONE INT64_MIN
 
-typedef struct KsArray KsArray;    /* one reference to an array */
-typedef struct KsParams KsParams;  /* a parsed parameter set of one operator */
-typedef struct KsOp KsOp;          /* an operator of the table; static, never freed */
+// Version of this header, as ks_version gives that of the library.
+#define KS_VERSION 100
 
-typedef enum { KS_FLOAT32 = 0, KS_FLOAT64 = 1, KS_FLOAT16 = 2, KS_UINT8 = 3, KS_INT32 = 4, KS_INT8 = 5, KS_INT64 = 6, KS_BFLOAT16 = 12 } KsDType; /* passed as int32_t */
-typedef enum { KS_CPU = 1, KS_GPU = 2, KS_CPU_PINNED = 3 } KsDeviceType;             /* passed as int32_t; creating on KS_GPU fails */
-typedef enum { KS_GRAD_NULL = 0, KS_GRAD_WRITE = 1, KS_GRAD_ADD = 3 } KsGradReq;      /* passed as int32_t (MXNet's numbers) */
+// Types of elements.
+typedef enum {
+    // IEEE binary32.
+    KS_FLOAT32 = 0,
+    // IEEE binary64.
+    KS_FLOAT64 = 1,
+    // IEEE binary16.
+    KS_FLOAT16 = 2,
+    // Unsigned, 8 bits.
+    KS_UINT8 = 3,
+    // Signed, 32 bits.
+    KS_INT32 = 4,
+    // Signed, 8 bits.
+    KS_INT8 = 5,
+    // Signed, 64 bits.
+    KS_INT64 = 6,
+    // The upper half of a binary32.
+    KS_BFLOAT16 = 12,
+} KsDType;
 
-/* -- library */
-uint32_t    ks_version(void);                       /* major*10000 + minor*100 + patch */
-const char *ks_last_error(void);                    /* text "op: what is wrong, got X, want Y" of this thread's last failure, never NULL */
-int32_t     ks_last_error_code(void);               /* 0 when there was none */
-int  ks_set_num_threads(size_t n);                  /* 0 = default */
-int  ks_num_threads(size_t *out);
-const char *ks_simd_level(void);                    /* "portable", "avx2", "avx512" */
-int  ks_seed(uint64_t seed);                        /* all devices */
-int  ks_seed_device(uint64_t seed, int32_t device_type, int32_t device_id);
-int  ks_memory_stats(size_t *live, size_t *peak, size_t *pooled);
-int  ks_memory_reset_peak(void);
-int  ks_memory_trim(void);
+// Kinds of device. All arrays live in the machine's memory: making one on KS_GPU fails.
+typedef enum {
+    // Ordinary memory.
+    KS_CPU = 1,
+    // Refused.
+    KS_GPU = 2,
+    // Page-locked memory; the same as KS_CPU here.
+    KS_CPU_PINNED = 3,
+} KsDeviceType;
 
-/* -- arrays */
-int  ks_array_new(int32_t dtype, size_t ndim, const size_t *dims, int32_t device_type, int32_t device_id, KsArray **out);   /* content unspecified */
-int  ks_array_from_data(const void *data, size_t nbytes, int32_t dtype, size_t ndim, const size_t *dims, int32_t device_type, int32_t device_id, KsArray **out); /* copies; nbytes must match */
-/* Shares `data` (64-byte alignment not required); release(owner) is called once, from any thread, when the last array on it goes. */
-int  ks_array_from_foreign(void *data, size_t nbytes, int32_t dtype, size_t ndim, const size_t *dims, void (*release)(void *), void *owner, KsArray **out);
-int  ks_array_retain(KsArray *a, KsArray **out);    /* a second reference: same array, same history, same gradient */
-void ks_array_free(KsArray *a);                     /* NULL is fine */
-int  ks_array_ndim(const KsArray *a, size_t *out);
-int  ks_array_dims(const KsArray *a, const size_t **dims, size_t *ndim);   /* borrowed from a */
-int  ks_array_size(const KsArray *a, size_t *out);  /* elements */
-int  ks_array_dtype(const KsArray *a, int32_t *out);
-int  ks_array_device(const KsArray *a, int32_t *device_type, int32_t *device_id);
-int  ks_array_data(const KsArray *a, void **out);   /* address of the first element, contiguous row-major, borrowed */
-int  ks_array_version(const KsArray *a, uint64_t *out);
-int  ks_array_touch(KsArray *a);                    /* tells the tape that the bytes were changed from outside */
-int  ks_array_read(const KsArray *a, void *dst, size_t nbytes);            /* copies all bytes out; nbytes must match */
-int  ks_array_write(KsArray *a, const void *src, size_t nbytes);           /* copies all bytes in; a host copy, never refused by the tape (counts a version) */
-int  ks_array_item(const KsArray *a, double *out);  /* the value of a one-element array, as double; fails otherwise */
-/* Views: share memory and version; recorded while recording. */
-int  ks_array_slice(KsArray *a, int64_t begin, int64_t end, KsArray **out);   /* rows begin..end of the first axis; end exclusive */
-int  ks_array_at(KsArray *a, int64_t index, KsArray **out);                   /* row `index`, first axis dropped (kept as 1 for 1-D) */
-int  ks_array_reshape(KsArray *a, size_t n, const int64_t *codes, int reverse, KsArray **out);  /* MXNet's codes 0 -1 -2 -3 -4 */
-int  ks_array_detach(KsArray *a, KsArray **out);    /* shares memory, no history */
-/* DLPack (DLManagedTensor *, passed as void *): export keeps the array alive until the tensor's deleter runs; import takes ownership. */
-int  ks_array_to_dlpack(KsArray *a, void **out);
-int  ks_array_from_dlpack(void *managed, KsArray **out);
+// What is done with a gradient that reaches a variable.
+typedef enum {
+    // It is thrown away.
+    KS_GRAD_NULL = 0,
+    // It replaces the buffer's content.
+    KS_GRAD_WRITE = 1,
+    // It is added to the buffer.
+    KS_GRAD_ADD = 3,
+} KsGradReq;
 
-/* -- operators */
-typedef struct { const char *name; const char *doc; size_t num_aliases; const char *const *aliases;
-                 size_t num_inputs; const char *const *inputs;      /* declared tensor names; for a variadic operator the base name of the repeated one */
-                 bool variadic; int32_t num_args_param;             /* index of the parameter that counts the inputs, -1 if none; filled in by invoke when absent */
-                 size_t num_params; } KsOpInfo;
-typedef struct { const char *name; const char *type_text;           /* e.g. "int, optional, default='1'" */
-                 const char *default_text;                          /* NULL when required */
-                 const char *doc; bool required; } KsParamInfo;
-typedef enum { KS_NONE = 0, KS_BOOL = 1, KS_INT = 2, KS_FLOAT = 3, KS_STR = 4, KS_INTS = 5, KS_FLOATS = 6 } KsTag;
-#define KS_INT_NONE INT64_MIN   /* None inside a KS_INTS tuple */
-typedef struct { int32_t tag; size_t len /* of s (bytes), ints, floats */; union { int64_t i; double f; const char *s; const int64_t *ints; const double *floats; } as; } KsValue;
-/* Any tag is accepted where it makes sense for the parameter: KS_STR is parsed as MXNet parses attribute text ("(1, 2)", "True", "None", "relu", "1e-3", "float32", "cpu(0)"),
-   KS_INT for a tuple parameter is a tuple of one, ints for bool parameters must be 0/1. */
+// Classes of failures, see ks_last_error_code.
+typedef enum {
+    // A shape, axis or index that does not fit.
+    KS_ERROR_SHAPE = 1,
+    // A dtype that is not taken, or dtypes that do not go together.
+    KS_ERROR_DTYPE = 2,
+    // An unknown, missing or malformed parameter.
+    KS_ERROR_PARAM = 3,
+    // No operator of that name.
+    KS_ERROR_UNKNOWN_OP = 4,
+    // The tape cannot do what was asked.
+    KS_ERROR_AUTOGRAD = 5,
+    // Memory could not be had.
+    KS_ERROR_MEMORY = 6,
+    // A NULL or otherwise unusable argument.
+    KS_ERROR_ARGUMENT = 7,
+    // A file or byte stream that cannot be read or written.
+    KS_ERROR_IO = 8,
+    // A numeric fault, such as integer division by zero.
+    KS_ERROR_NUMERIC = 9,
+    // A bug in Keshi.
+    KS_ERROR_INTERNAL = 10,
+} KsErrorCode;
+
+// What a KsValue holds.
+typedef enum {
+    // None.
+    KS_NONE = 0,
+    // `as.i`, 0 or 1.
+    KS_BOOL = 1,
+    // `as.i`.
+    KS_INT = 2,
+    // `as.f`.
+    KS_FLOAT = 3,
+    // `as.s` of `len` bytes, UTF-8; need not end in NUL. Read as MXNet reads attributes: `(1, 2)`, `True`, `relu`.
+    KS_STR = 4,
+    // `as.ints` of `len` numbers; KS_INT_NONE is None.
+    KS_INTS = 5,
+    // `as.floats` of `len` numbers.
+    KS_FLOATS = 6,
+} KsTag;
+
+// One reference to an array.
+typedef struct KsArray KsArray;
+
+// An operator of the table; static, never freed.
+typedef struct KsOp KsOp;
+
+// A parsed parameter set of one operator.
+typedef struct KsParams KsParams;
+
+// What an operator is. Everything that it points to lives as long as the library.
+typedef struct {
+    // Its name.
+    const char *name;
+    // What it computes.
+    const char *doc;
+    // Number of other names.
+    size_t num_aliases;
+    // Other names.
+    const char *const *aliases;
+    // Number of declared inputs.
+    size_t num_inputs;
+    // Names of the declared inputs; of a variadic operator the base name of the repeated one.
+    const char *const *inputs;
+    // Whether it takes any number of inputs.
+    bool variadic;
+    // Index of the parameter that counts the inputs, filled in when absent; -1 when there is none.
+    int32_t num_args_param;
+    // Number of parameters.
+    size_t num_params;
+} KsOpInfo;
+
+// What a parameter is. Everything that it points to lives as long as the library.
+typedef struct {
+    // Its name.
+    const char *name;
+    // Its type as MXNet writes it, such as `int, optional, default='1'`.
+    const char *type_text;
+    // The default as text; NULL when the parameter is required.
+    const char *default_text;
+    // What it means.
+    const char *doc;
+    // Whether it must be given.
+    bool required;
+} KsParamInfo;
+
+// The value of a KsValue.
+typedef union {
+    // KS_BOOL, KS_INT.
+    int64_t i;
+    // KS_FLOAT.
+    double f;
+    // KS_STR.
+    const char *s;
+    // KS_INTS.
+    const int64_t *ints;
+    // KS_FLOATS.
+    const double *floats;
+} KsValueAs;
+
+// A parameter's value. Any tag is accepted where it makes sense for the parameter.
+typedef struct {
+    // A KsTag.
+    int32_t tag;
+    // Bytes of `s`, or numbers in `ints` or `floats`.
+    size_t len;
+    // The value.
+    KsValueAs as;
+} KsValue;
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+// Version of the library: major * 10000 + minor * 100 + patch. Compare with KS_VERSION, that of the header.
+uint32_t ks_version(void);
+
+// Number of threads that work is spread over; 0 returns to the default: KESHI_NUM_THREADS, else OMP_NUM_THREADS, else
+// what the machine has. Results do not depend on it. Always succeeds.
+int ks_set_num_threads(size_t n);
+
+// Number of threads that work is spread over into `*out`. Fails when `out` is NULL.
+// Requires: `out` is NULL or writable.
+int ks_num_threads(size_t *out);
+
+// The vector instructions in use: `portable`, `avx2` or `avx512`. Borrowed, lives as long as the library.
+const char *ks_simd_level(void);
+
+// Seeds the random streams of all devices. The same seed and the same calls give the same numbers, on any number of
+// threads. Always succeeds.
+int ks_seed(uint64_t seed);
+
+// Seeds the random stream of one device: the same seed gives the same numbers on every device. Fails for a device that
+// does not exist.
+int ks_seed_device(uint64_t seed,
+                   int32_t device_type,
+                   int32_t device_id);
+
+// Bytes that arrays hold now, the most that they ever held, and bytes that are free and kept for reuse. Each pointer
+// may be NULL. Always succeeds.
+// Requires: `live`, `peak` and `pooled` are each NULL or writable.
+int ks_memory_stats(size_t *live,
+                    size_t *peak,
+                    size_t *pooled);
+
+// Makes the present use of memory the peak. Always succeeds.
+int ks_memory_reset_peak(void);
+
+// Gives memory that is kept for reuse back to the system: that of large arrays, and of small ones freed by this
+// thread. Always succeeds.
+int ks_memory_trim(void);
+
+// Text of this thread's last failure, `operator: what is wrong, got X, want Y`; empty when there was none, never NULL.
+// Borrowed: it lives until the next failure on this thread. A success leaves it as it is.
+const char *ks_last_error(void);
+
+// Code of this thread's last failure, a KsErrorCode; 0 when there was none. Codes keep their numbers for ever.
+int32_t ks_last_error_code(void);
+
+// Makes an array with unspecified content. `dtype` is a KsDType, `device_type` a KsDeviceType.
+// `*out` is the caller's, to be freed with ks_array_free.
+// Fails when the dtype, device or shape is unusable or memory cannot be had.
+// Requires: `dims` points to `ndim` sizes; `out` is writable.
+int ks_array_new(int32_t dtype,
+                 size_t ndim,
+                 const size_t *dims,
+                 int32_t device_type,
+                 int32_t device_id,
+                 KsArray **out);
+
+// Makes an array that holds a copy of the `nbytes` bytes at `data`, row-major.
+// `*out` is the caller's, to be freed with ks_array_free; `data` stays the caller's.
+// Fails as ks_array_new does, and when `nbytes` is not the size of the array.
+// Requires: `data` points to `nbytes` bytes, `dims` to `ndim` sizes; `out` is writable.
+int ks_array_from_data(const void *data,
+                       size_t nbytes,
+                       int32_t dtype,
+                       size_t ndim,
+                       const size_t *dims,
+                       int32_t device_type,
+                       int32_t device_id,
+                       KsArray **out);
+
+// Makes an array on cpu(0) over the `nbytes` bytes at `data` without a copy; `data` must be aligned for the dtype.
+// `release(owner)` is called once, from any thread, when the last array on the memory goes; it may be NULL, then the
+// caller keeps the memory alive itself. `*out` is the caller's, to be freed with ks_array_free.
+// Fails when the dtype or shape is unusable, `nbytes` is not the size of the array, or `data` is not aligned; then `release` is not called.
+// Requires: `data` points to `nbytes` bytes that stay in place until released, `dims` to `ndim` sizes; `out` is writable.
+int ks_array_from_foreign(void *data,
+                          size_t nbytes,
+                          int32_t dtype,
+                          size_t ndim,
+                          const size_t *dims,
+                          void (*release)(void*),
+                          void *owner,
+                          KsArray **out);
+
+// A second reference to `a`: same array, same history, same gradient.
+// `*out` is the caller's, to be freed with ks_array_free; `a` stays the caller's too. Fails when a pointer is NULL.
+// Requires: `a` is a handle; `out` is writable.
+int ks_array_retain(KsArray *a,
+                    KsArray **out);
+
+// Frees one reference. NULL is fine; freeing a handle twice is the caller's fault.
+// Requires: `a` is NULL or a handle, not used afterwards.
+void ks_array_free(KsArray *a);
+
+// Number of axes of `a` into `*out`. Borrows `a`. Fails when a pointer is NULL.
+// Requires: `a` is a handle; `out` is writable.
+int ks_array_ndim(const KsArray *a, size_t *out);
+
+// Sizes of the axes of `a` into `*dims`, their number into `*ndim`. Borrows `a`; `*dims` lives as long as `a`.
+// Fails when a pointer is NULL.
+// Requires: `a` is a handle; `dims` and `ndim` are writable.
+int ks_array_dims(const KsArray *a,
+                  const size_t **dims,
+                  size_t *ndim);
+
+// Number of elements of `a` into `*out`. Borrows `a`. Fails when a pointer is NULL.
+// Requires: `a` is a handle; `out` is writable.
+int ks_array_size(const KsArray *a, size_t *out);
+
+// Type of the elements of `a`, a KsDType, into `*out`. Borrows `a`. Fails when a pointer is NULL.
+// Requires: `a` is a handle; `out` is writable.
+int ks_array_dtype(const KsArray *a, int32_t *out);
+
+// Where `a` lives: a KsDeviceType into `*device_type`, a number into `*device_id`. Borrows `a`.
+// Fails when a pointer is NULL.
+// Requires: `a` is a handle; `device_type` and `device_id` are writable.
+int ks_array_device(const KsArray *a, int32_t *device_type, int32_t *device_id);
+
+// Address of the first element of `a` into `*out`; the elements are contiguous and row-major. Borrows `a`; the
+// address is good as long as any array on the memory lives. Whoever writes there calls ks_array_touch afterwards.
+// Fails when a pointer is NULL.
+// Requires: `a` is a handle; `out` is writable.
+int ks_array_data(const KsArray *a,
+                  void **out);
+
+// How often the memory of `a` was changed in place, into `*out`; views share the count. Borrows `a`.
+// Fails when a pointer is NULL.
+// Requires: `a` is a handle; `out` is writable.
+int ks_array_version(const KsArray *a,
+                     uint64_t *out);
+
+// Says that the elements of `a` were changed from outside, so that the tape refuses a gradient that would need the
+// old ones. Borrows `a`. Fails when `a` is NULL.
+// Requires: `a` is a handle.
+int ks_array_touch(KsArray *a);
+
+// Copies all elements of `a` to `dst`, row-major. Borrows `a`. Fails when `nbytes` is not the size of the array.
+// Requires: `a` is a handle; `dst` has room for `nbytes` bytes.
+int ks_array_read(const KsArray *a,
+                  void *dst,
+                  size_t nbytes);
+
+// Copies `nbytes` bytes from `src` over all elements of `a` and counts a change in place. A copy from the host is never
+// refused by the tape; a gradient that needs the old elements is, later. Borrows `a`.
+// Fails when `nbytes` is not the size of the array.
+// Requires: `a` is a handle; `src` points to `nbytes` bytes.
+int ks_array_write(KsArray *a,
+                   const void *src,
+                   size_t nbytes);
+
+// The value of an array of one element, as a double, into `*out`. Borrows `a`. Fails when there are more or none.
+// Requires: `a` is a handle; `out` is writable.
+int ks_array_item(const KsArray *a,
+                  double *out);
+
+// Rows `begin` up to and not including `end` of the first axis, as a view.
+// Borrows `a`; `*out` is the caller's, to be freed with ks_array_free. Fails when the range is not inside the axis.
+// Requires: `a` is a handle; `out` is writable.
+int ks_array_slice(KsArray *a,
+                   int64_t begin,
+                   int64_t end,
+                   KsArray **out);
+
+// Row `index` as a view; the first axis is dropped unless it is the only one, then 1 is left of it.
+// Borrows `a`; `*out` is the caller's, to be freed with ks_array_free. Fails when there is no such row.
+// Requires: `a` is a handle; `out` is writable.
+int ks_array_at(KsArray *a,
+                int64_t index,
+                KsArray **out);
+
+// The same elements in another shape, as a view. Codes: 0 copies an axis, -1 takes what is left, -2 copies all
+// remaining axes, -3 merges two axes, -4 splits one into the two numbers that follow; `reverse` matches from the right.
+// Borrows `a`; `*out` is the caller's, to be freed with ks_array_free.
+// Fails when the codes do not fit, or make more elements than there are, or, while recording, fewer.
+// Requires: `a` is a handle; `codes` points to `n` numbers; `out` is writable.
+int ks_array_reshape(KsArray *a,
+                     size_t n,
+                     const int64_t *codes,
+                     int reverse,
+                     KsArray **out);
+
+// The same memory without history. Borrows `a`; `*out` is the caller's, to be freed with ks_array_free.
+// Fails when a pointer is NULL.
+// Requires: `a` is a handle; `out` is writable.
+int ks_array_detach(KsArray *a,
+                    KsArray **out);
+
+// Exports `a` as a DLManagedTensor (unversioned, DLPack 0.8) on kDLCPU, without a copy, into `*out`. The tensor keeps the
+// memory alive: the caller, or whoever it passes the tensor to, calls the tensor's deleter once. Borrows `a`.
+// Whoever writes through the tensor calls ks_array_touch afterwards. Fails when a pointer is NULL.
+// Requires: `a` is a handle; `out` is writable.
+int ks_array_to_dlpack(KsArray *a,
+                       void **out);
+
+// Imports a DLManagedTensor (unversioned, DLPack 0.8) from kDLCPU or kDLCUDAHost: without a copy when it is row-major and aligned,
+// else as a copy. Takes ownership: the tensor's deleter is called when the last array on the memory goes (at once, when
+// it was copied). `*out` is the caller's, to be freed with ks_array_free.
+// Fails when the device or dtype is not taken or the shape is unusable; then the tensor stays the caller's.
+// Requires: `managed` is NULL or a valid DLManagedTensor; `out` is writable.
+int ks_array_from_dlpack(void *managed,
+                         KsArray **out);
+
+// Number of public operators.
 size_t ks_op_count(void);
-int  ks_op_at(size_t i, const KsOp **out);
-int  ks_op_find(const char *name, const KsOp **out);                /* names and aliases */
-int  ks_op_info(const KsOp *op, KsOpInfo *out);
-int  ks_op_param(const KsOp *op, size_t i, KsParamInfo *out);
-int  ks_params_new(const KsOp *op, size_t n, const uint32_t *index, const KsValue *values, KsParams **out);
-void ks_params_free(KsParams *p);
-/* The one door. outputs[0..num_given) are arrays to write into (out=); new arrays are put into the rest. `capacity` is the length of `outputs`;
-   *num_outputs gets the number of visible outputs; if capacity is too small nothing has run, the call fails and *num_outputs says what is needed. */
-int  ks_op_invoke(const KsOp *op, size_t num_inputs, KsArray *const *inputs, size_t num_params, const uint32_t *index, const KsValue *values,
-                  size_t num_given, size_t capacity, KsArray **outputs, size_t *num_outputs);
-int  ks_op_invoke_params(const KsOp *op, size_t num_inputs, KsArray *const *inputs, const KsParams *params,
-                  size_t num_given, size_t capacity, KsArray **outputs, size_t *num_outputs);
-/* Shortcut without any parsing for operators whose only needed parameter is `scalar` (_plus_scalar, _mul_scalar, _greater_scalar, ...). given may be NULL, or the array to write into. */
-int  ks_op_invoke_scalar(const KsOp *op, KsArray *input, double scalar, KsArray *given, KsArray **out);
-/* Shortcut for binary operators without parameters (broadcast_add, elemwise_mul, ...). given may be NULL. When given is not NULL, *out is not written. */
-int  ks_op_invoke_binary(const KsOp *op, KsArray *lhs, KsArray *rhs, KsArray *given, KsArray **out);
 
-/* -- autograd; modes are per thread */
-int  ks_set_recording(int on, int *previous);
-int  ks_set_training(int on, int *previous);
-int  ks_is_recording(void);                         /* 0 or 1 */
-int  ks_is_training(void);
-int  ks_attach_grad(KsArray *a, int32_t req);       /* new zero gradient; cuts history */
-int  ks_mark_variables(size_t n, KsArray *const *vars, KsArray *const *grads, const int32_t *reqs);
-int  ks_array_grad(const KsArray *a, KsArray **out);/* *out = NULL when there is none */
-int  ks_fresh_grad(const KsArray *a, int *out);
-int  ks_set_fresh_grad(KsArray *a, int fresh);
-/* head_grads may be NULL (ones), and so may its elements. */
-int  ks_backward(size_t n, KsArray *const *heads, KsArray *const *head_grads, int retain_graph, int create_graph, int train_mode);
-/* Gradients of heads with respect to vars as new arrays; the buffers of the variables stay as they are. */
-int  ks_grad(size_t n, KsArray *const *heads, KsArray *const *head_grads, size_t num_vars, KsArray *const *vars, int retain_graph, int create_graph, int train_mode, KsArray **out);
+// Operator number `i` into `*out`; static, never freed. Fails when `i` is not below ks_op_count.
+// Requires: `out` is writable.
+int ks_op_at(size_t i, const KsOp **out);
+
+// The operator of that name or alias into `*out`; static, never freed. Fails when there is none.
+// Requires: `name` is NULL or ends in NUL; `out` is writable.
+int ks_op_find(const char *name, const KsOp **out);
+
+// Describes an operator. What `*out` points to lives as long as the library. Fails when a pointer is NULL or `op` is
+// not an operator.
+// Requires: `out` is writable.
+int ks_op_info(const KsOp *op,
+               KsOpInfo *out);
+
+// Describes parameter `i` of an operator. What `*out` points to lives as long as the library. Fails when there is no
+// such parameter.
+// Requires: `out` is writable.
+int ks_op_param(const KsOp *op,
+                size_t i,
+                KsParamInfo *out);
+
+// Parses a parameter set once, for many calls: `index[i]` is the index of the parameter that gets `values[i]`.
+// `*out` is the caller's, to be freed with ks_params_free; `index` and `values` may be freed afterwards.
+// Fails when a parameter is unknown, malformed or missing.
+// Requires: `index` and `values` point to `n` of each, and each value to what its tag says; `out` is writable.
+int ks_params_new(const KsOp *op,
+                  size_t n,
+                  const uint32_t *index,
+                  const KsValue *values,
+                  KsParams **out);
+
+// Frees a parameter set. NULL is fine; freeing one twice is the caller's fault.
+// Requires: `p` is NULL or a parameter set, not used afterwards.
+void ks_params_free(KsParams *p);
+
+// Calls an operator: `index[i]` is the index of the parameter that gets `values[i]`.
+// `outputs[0..num_given)` are arrays to write into; they stay the caller's. Into the rest new arrays are put, which
+// are the caller's, to be freed with ks_array_free. `capacity` is the length of `outputs`. `*num_outputs` gets the number of visible outputs;
+// when `capacity` is too small, nothing has run, the call fails, and `*num_outputs` says what is needed.
+// Fails when inputs or parameters do not fit; nothing has been written then.
+// Requires: `inputs` points to `num_inputs` handles, `index` and `values` to `num_params` of each, `outputs` to `capacity`
+// handles of which the first `num_given` are set; `num_outputs` is writable.
+int ks_op_invoke(const KsOp *op,
+                 size_t num_inputs,
+                 KsArray *const *inputs,
+                 size_t num_params,
+                 const uint32_t *index,
+                 const KsValue *values,
+                 size_t num_given,
+                 size_t capacity,
+                 KsArray **outputs,
+                 size_t *num_outputs);
+
+// Calls an operator with a parameter set of its own. All else is as with ks_op_invoke.
+// Requires: As ks_op_invoke; `params` is a parameter set.
+int ks_op_invoke_params(const KsOp *op,
+                        size_t num_inputs,
+                        KsArray *const *inputs,
+                        const KsParams *params,
+                        size_t num_given,
+                        size_t capacity,
+                        KsArray **outputs,
+                        size_t *num_outputs);
+
+// Calls an operator of one input whose only needed parameter is `scalar`, without any parsing.
+// `given` may be NULL or an array to write into; with it `*out` is not written. Else `*out` is the caller's, to be
+// freed with ks_array_free. Fails as ks_op_invoke does.
+// Requires: `input` and `given` are handles; `out` is writable.
+int ks_op_invoke_scalar(const KsOp *op,
+                        KsArray *input,
+                        double scalar,
+                        KsArray *given,
+                        KsArray **out);
+
+// Calls an operator of two inputs that needs no parameters.
+// `given` may be NULL or an array to write into; with it `*out` is not written. Else `*out` is the caller's, to be
+// freed with ks_array_free. Fails as ks_op_invoke does.
+// Requires: `lhs`, `rhs` and `given` are handles; `out` is writable.
+int ks_op_invoke_binary(const KsOp *op,
+                        KsArray *lhs,
+                        KsArray *rhs,
+                        KsArray *given,
+                        KsArray **out);
+
+// Switches recording on this thread. What it was goes into `*previous` (0 or 1), which may be NULL. Always succeeds.
+// Requires: `previous` is NULL or writable.
+int ks_set_recording(int on,
+                     int *previous);
+
+// Switches training mode on this thread. What it was goes into `*previous` (0 or 1), which may be NULL. Always
+// succeeds.
+// Requires: `previous` is NULL or writable.
+int ks_set_training(int on,
+                    int *previous);
+
+// Whether this thread records, 0 or 1.
+int ks_is_recording(void);
+
+// Whether this thread is in training mode, 0 or 1.
+int ks_is_training(void);
+
+// Makes `a` a variable with a new gradient of zeros; its history is cut. `req` is a KsGradReq. Borrows `a`.
+// Fails when `req` is unknown or memory cannot be had.
+// Requires: `a` is a handle.
+int ks_attach_grad(KsArray *a,
+                   int32_t req);
+
+// Makes each of `vars` a variable whose gradients go to the memory of `grads` at the same place; histories are cut.
+// `reqs` are KsGradReqs; NULL means KS_GRAD_WRITE for all. Borrows the arrays.
+// Fails when a gradient's shape or dtype is not its variable's; no array has been changed then.
+// Requires: `vars`, `grads` and `reqs` point to `n` of each.
+int ks_mark_variables(size_t n,
+                      KsArray *const *vars,
+                      KsArray *const *grads,
+                      const int32_t *reqs);
+
+// The gradient of `a`, sharing memory with its buffer, into `*out`; NULL when `a` is no variable. Borrows `a`; `*out` is
+// the caller's, to be freed with ks_array_free. Fails when a pointer is NULL.
+// Requires: `a` is a handle; `out` is writable.
+int ks_array_grad(const KsArray *a,
+                  KsArray **out);
+
+// Whether a backward pass has written the gradient of `a` since the flag was cleared (0 or 1) into `*out`. Borrows
+// `a`. Fails when a pointer is NULL.
+// Requires: `a` is a handle; `out` is writable.
+int ks_fresh_grad(const KsArray *a,
+                  int *out);
+
+// Sets or clears that flag; without effect on an array that is no variable. Borrows `a`. Fails when `a` is NULL.
+// Requires: `a` is a handle.
+int ks_set_fresh_grad(KsArray *a,
+                      int fresh);
+
+// Differentiates `heads` and puts the gradients into the buffers of the variables. `head_grads` may be NULL, and so may
+// its elements: ones then. The graph is freed unless `retain_graph` or `create_graph`; with `create_graph` the pass
+// itself is recorded. Borrows the arrays.
+// Fails when a head has no history or its graph was freed, when a value that is needed was changed in place, or when
+// an operator has no gradient.
+// Requires: `heads` points to `n` handles, `head_grads` to `n` handles or NULLs.
+int ks_backward(size_t n,
+                KsArray *const *heads,
+                KsArray *const *head_grads,
+                int retain_graph,
+                int create_graph,
+                int train_mode);
+
+// Gradients of `heads` with respect to `vars` as new arrays, put into `out[0..num_vars)`; the buffers of the variables
+// stay as they are. All else is as with ks_backward. The arrays in `out` are the caller's, to be freed with
+// ks_array_free. Fails as ks_backward does, and when a variable is not reached from the heads.
+// Requires: As ks_backward; `vars` points to `num_vars` handles, `out` has room for as many.
+int ks_grad(size_t n,
+            KsArray *const *heads,
+            KsArray *const *head_grads,
+            size_t num_vars,
+            KsArray *const *vars,
+            int retain_graph,
+            int create_graph,
+            int train_mode,
+            KsArray **out);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* KESHI_H */

@@ -6,17 +6,27 @@
 
 #![allow(non_camel_case_types)]
 
-pub mod array;
-pub mod autograd;
-pub mod dlpack;
-pub mod error;
 mod guard;
 mod handle;
-pub mod library;
-pub mod op;
-pub mod reflect;
+
+// In the order of the header.
 pub mod types;
+
+pub mod library;
+
+pub mod error;
+
+pub mod array;
+
 pub mod view;
+
+pub mod dlpack;
+
+pub mod reflect;
+
+pub mod op;
+
+pub mod autograd;
 
 pub use array::*;
 pub use autograd::*;

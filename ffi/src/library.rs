@@ -16,14 +16,21 @@ const fn number(text: &str) -> u32 {
     n
 }
 
-const VERSION: u32 = number(env!("CARGO_PKG_VERSION_MAJOR")) * 10_000
-    + number(env!("CARGO_PKG_VERSION_MINOR")) * 100
-    + number(env!("CARGO_PKG_VERSION_PATCH"));
+/// Version of this header, as ks_version gives that of the library.
+pub const KS_VERSION: u32 = 100;
+
+// The header generator sees literals only.
+const _: () = assert!(
+    KS_VERSION
+        == number(env!("CARGO_PKG_VERSION_MAJOR")) * 10_000
+            + number(env!("CARGO_PKG_VERSION_MINOR")) * 100
+            + number(env!("CARGO_PKG_VERSION_PATCH"))
+);
 
 /// Version of the library: major * 10000 + minor * 100 + patch. Compare with KS_VERSION, that of the header.
 #[unsafe(no_mangle)]
 pub extern "C" fn ks_version() -> u32 {
-    VERSION
+    KS_VERSION
 }
 
 /// Number of threads that work is spread over; 0 returns to the default: KESHI_NUM_THREADS, else OMP_NUM_THREADS, else
@@ -83,7 +90,7 @@ pub extern "C" fn ks_seed_device(seed: u64, device_type: i32, device_id: i32) ->
 /// Bytes that arrays hold now, the most that they ever held, and bytes that are free and kept for reuse. Each pointer
 /// may be NULL. Always succeeds.
 /// # Safety
-/// Each pointer is NULL or writable.
+/// `live`, `peak` and `pooled` are each NULL or writable.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ks_memory_stats(live: *mut usize, peak: *mut usize, pooled: *mut usize) -> c_int {
     guard("ks_memory_stats", || {

@@ -1,26 +1,25 @@
 //! Types of the header. Enums are passed as `int32_t`, so that a number which is none of theirs can be refused.
+//! Handles are pointers to types that C never sees into: not `repr(C)`, so that the header only declares them.
 
 use std::ffi::c_char;
 
 /// One reference to an array.
-#[repr(C)]
 pub struct KsArray {
     _private: [u8; 0],
 }
 
 /// A parsed parameter set of one operator.
-#[repr(C)]
 pub struct KsParams {
     _private: [u8; 0],
 }
 
 /// An operator of the table; static, never freed.
-#[repr(C)]
 pub struct KsOp {
     _private: [u8; 0],
 }
 
 /// Types of elements.
+#[derive(Clone, Copy)]
 #[repr(C)]
 #[allow(clippy::enum_variant_names, reason = "C has one namespace for the variants of all enums")]
 pub enum KsDType {
@@ -43,6 +42,7 @@ pub enum KsDType {
 }
 
 /// Kinds of device. All arrays live in the machine's memory: making one on KS_GPU fails.
+#[derive(Clone, Copy)]
 #[repr(C)]
 #[allow(clippy::enum_variant_names, reason = "as above")]
 pub enum KsDeviceType {
@@ -55,6 +55,7 @@ pub enum KsDeviceType {
 }
 
 /// What is done with a gradient that reaches a variable.
+#[derive(Clone, Copy)]
 #[repr(C)]
 #[allow(clippy::enum_variant_names, reason = "as above")]
 pub enum KsGradReq {
@@ -67,6 +68,7 @@ pub enum KsGradReq {
 }
 
 /// Classes of failures, see ks_last_error_code.
+#[derive(Clone, Copy)]
 #[repr(C)]
 #[allow(clippy::enum_variant_names, reason = "as above")]
 pub enum KsErrorCode {
@@ -93,6 +95,7 @@ pub enum KsErrorCode {
 }
 
 /// What a KsValue holds.
+#[derive(Clone, Copy)]
 #[repr(C)]
 #[allow(clippy::enum_variant_names, reason = "as above")]
 pub enum KsTag {

@@ -1,1 +1,3 @@
-//! Keshi.
+//! What the tests share: the conformance runner.
+
+pub mod conformance;
