@@ -1,0 +1,109 @@
+/* Filling new arrays, and the rows behind `@$array`. */
+
+#define FILL(type, number)                                                                                          \
+    STMT_START {                                                                                                    \
+        type *to = (type *)data, v = (type)(number);                                                                \
+        for (i = 0; i < n; i++)                                                                                     \
+            to[i] = v;                                                                                              \
+    } STMT_END
+
+/* zeros, ones and full: a new mortal array, or `out` filled. */
+static SV *keshi_filled(pTHX_ const char *who, SV *shape, NV value, SV *ctx, SV *dtype, SV *out)
+{
+    Dims dims;
+    KsArray *a;
+    SV *sv;
+    size_t i, n;
+    void *data;
+    I32 type;
+    if (out && SvOK(out)) {
+        SV *number = sv_2mortal(newSVnv(value));
+        keshi_assign(aTHX_ keshi_magic_of(aTHX_ out, who), number);
+        return out;
+    }
+    dims = keshi_shape_arg(aTHX_ shape, who, FALSE);
+    type = dtype ? keshi_dtype_arg(aTHX_ dtype, who) : KS_FLOAT32;
+    sv = keshi_new(aTHX_ type, &dims, ctx && SvOK(ctx) ? keshi_device_arg(aTHX_ ctx, who) : keshi_current_device(aTHX), &a);
+    CHECK(ks_array_size(a, &n));
+    CHECK(ks_array_data(a, &data));
+    if (value == 0)
+        memset(data, 0, n * keshi_dtype_size(type));
+    else
+        switch (type) {
+        case KS_FLOAT32: FILL(float, value); break;
+        case KS_FLOAT64: FILL(double, value); break;
+        case KS_UINT8:   FILL(uint8_t, keshi_cut(value)); break;
+        case KS_INT8:    FILL(int8_t, keshi_cut(value)); break;
+        case KS_INT32:   FILL(int32_t, keshi_cut(value)); break;
+        case KS_INT64:   FILL(int64_t, keshi_cut(value)); break;
+        default: keshi_assign(aTHX_ keshi_magic(sv), sv_2mortal(newSVnv(value)));
+        }
+    return sv;
+}
+
+static KsValue keshi_int(int64_t i)
+{
+    KsValue value;
+    value.tag = KS_INT;
+    value.len = 0;
+    value.as.i = i;
+    return value;
+}
+
+static uint32_t keshi_param(pTHX_ const KsOp *op, const char *name)
+{
+    uint32_t i;
+    for (i = 0;; i++) {
+        KsParamInfo info;
+        CHECK(ks_op_param(op, i, &info));
+        if (strEQ(info.name, name))
+            return i;
+    }
+}
+
+/* A mortal list of the rows: copies, recorded; a vector gives arrays of one element. */
+static SV *keshi_rows(pTHX_ KsArray *a)
+{
+    Dims dims = keshi_dims(aTHX_ a);
+    const KsOp *op = keshi_op(aTHX_ keshi_split_op, "SliceChannel");
+    AV *av = newAV();
+    SV *list = sv_2mortal(newRV_noinc((SV *)av));
+    KsArray **out;
+    uint32_t index[3];
+    KsValue values[3];
+    size_t i, count, rows = dims.n ? dims.d[0] : 0;
+    if (!rows)
+        return list;
+    out = (KsArray **)keshi_scratch(aTHX_ rows * sizeof *out);
+    index[0] = keshi_param(aTHX_ op, "num_outputs");
+    values[0] = keshi_int((int64_t)rows);
+    index[1] = keshi_param(aTHX_ op, "axis");
+    values[1] = keshi_int(0);
+    index[2] = keshi_param(aTHX_ op, "squeeze_axis");
+    values[2] = keshi_int(dims.n > 1);
+    CHECK(ks_op_invoke(op, 1, &a, 3, index, values, 0, rows, out, &count));
+    av_extend(av, (SSize_t)rows - 1);
+    for (i = 0; i < count; i++)
+        av_push(av, keshi_wrap(out[i]));
+    return list;
+}
+
+/* Whether a slice of the first axis is meant: 'X', [i] or [from, to], ends included. */
+static bool keshi_is_rows(pTHX_ SV *spec, IV *begin, IV *end)
+{
+    AV *av;
+    SV **first, **last;
+    if (!SvROK(spec) && SvPOK(spec) && strEQ(SvPV_nolen(spec), "X")) {
+        *begin = 0;
+        *end = -1;
+        return TRUE;
+    }
+    if (!keshi_is_list(spec))
+        return FALSE;
+    av = (AV *)SvRV(spec);
+    if (av_count(av) < 1 || av_count(av) > 2)
+        return FALSE;
+    first = av_fetch(av, 0, 0);
+    last = av_fetch(av, av_count(av) - 1, 0);
+    return first && last && keshi_whole(aTHX_ *first, begin) && keshi_whole(aTHX_ *last, end);
+}
