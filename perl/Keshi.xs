@@ -36,6 +36,9 @@ static CV *keshi_define(pTHX_ const char *package, const char *name, XSUBADDR_t 
 
 static void keshi_install(pTHX)
 {
+    /* What is returned by these may be assigned to: `$x->at(0) .= 1`. */
+    static const char *const lvalues[] = { "array", "empty", "ones", "full", "at", "slice", "reshape", "copy", "sever", "copyto",
+                                           "as_in_context", "astype", "aspdl" };
     static const char *const assign[] = { "iadd", "isubtract", "imultiply", "idivide", "imodulo" };
     const char *class = "AI::MXNet::NDArray";
     size_t i, k;
@@ -44,6 +47,8 @@ static void keshi_install(pTHX)
     CvXSUBANY(keshi_define(aTHX_ class, "true_divide", keshi_arith_method)).any_i32 = DIVIDE;
     for (i = 0; i < C_ARRAY_LENGTH(assign); i++)
         CvXSUBANY(keshi_define(aTHX_ class, assign[i], keshi_arith_assign)).any_i32 = (I32)i;
+    for (i = 0; i < C_ARRAY_LENGTH(lvalues); i++)
+        CvLVALUE_on(get_cv(form("%s::%s", class, lvalues[i]), 0));
     for (i = 0; i < C_ARRAY_LENGTH(KESHI_UNARY); i++)
         CvXSUBANY(keshi_define(aTHX_ "AI::MXNet::Keshi", KESHI_UNARY[i], keshi_unary_method)).any_i32 = (I32)i;
     keshi_read_operators(aTHX);

@@ -40,12 +40,22 @@ static MGVTBL keshi_handle_vtbl = { NULL, NULL, NULL, NULL, keshi_handle_free, N
 
 /* -- errors */
 
+/* Our own files, and the modules that call into them on a user's behalf. */
 static bool keshi_is_ours(pTHX_ const COP *cop)
 {
+    static const char *const packages[] = { "PDL", "Mouse", "Function::Parameters", "Storable" };
     dMY_CXT;
-    const char *file = CopFILE(cop);
-    return file && strlen(file) > MY_CXT.home_len && memEQ(file, MY_CXT.home, MY_CXT.home_len)
-        && (file[MY_CXT.home_len] == '/' || strEQ(file + MY_CXT.home_len, ".pm"));
+    const char *file = CopFILE(cop), *package = CopSTASHPV(cop);
+    size_t i;
+    if (file && strlen(file) > MY_CXT.home_len && memEQ(file, MY_CXT.home, MY_CXT.home_len)
+        && (file[MY_CXT.home_len] == '/' || strEQ(file + MY_CXT.home_len, ".pm")))
+        return TRUE;
+    for (i = 0; package && i < C_ARRAY_LENGTH(packages); i++) {
+        size_t n = strlen(packages[i]);
+        if (strnEQ(package, packages[i], n) && (!package[n] || package[n] == ':'))
+            return TRUE;
+    }
+    return FALSE;
 }
 
 /* The statement of the user's own file that led here: our modules are skipped, so that a message names the user's line. */
@@ -121,20 +131,23 @@ static MAGIC *keshi_magic(SV *sv)
         XSRETURN(1);                                                                                                \
     } STMT_END
 
+static MAGIC *keshi_attach(pTHX_ SV *body, KsArray *a)
+{
+    MAGIC *mg = sv_magicext(body, NULL, PERL_MAGIC_ext, &keshi_handle_vtbl, NULL, 0);
+    mg->mg_ptr = (char *)a;
+#ifdef USE_ITHREADS
+    mg->mg_flags |= MGf_DUP;
+#endif
+    return mg;
+}
+
 /* A new object that owns `a`. The caller makes it mortal. */
 static SV *keshi_wrap_as(pTHX_ KsArray *a, bool writable)
 {
     dMY_CXT;
     SV *body = newSV_type(SVt_PVMG);
-    SV *rv;
-    MAGIC *mg = sv_magicext(body, NULL, PERL_MAGIC_ext, &keshi_handle_vtbl, NULL, 0);
-    mg->mg_ptr = (char *)a;
-    mg->mg_private = writable ? HANDLE_WRITABLE : 0;
-#ifdef USE_ITHREADS
-    mg->mg_flags |= MGf_DUP;
-#endif
-    rv = newRV_noinc(body);
-    return sv_bless(rv, MY_CXT.ndarray);
+    keshi_attach(aTHX_ body, a)->mg_private = writable ? HANDLE_WRITABLE : 0;
+    return sv_bless(newRV_noinc(body), MY_CXT.ndarray);
 }
 
 #define keshi_wrap(a) keshi_wrap_as(aTHX_ a, TRUE)
@@ -147,7 +160,7 @@ static const char *keshi_kind(pTHX_ SV *sv)
     if (!SvROK(sv))
         return form("'%s'", SvPV_nolen(sv));
     if (SvOBJECT(SvRV(sv)))
-        return form("a %s", sv_reftype(SvRV(sv), TRUE));
+        return form("%s %s", strchr("AEIOU", *sv_reftype(SvRV(sv), TRUE)) ? "an" : "a", sv_reftype(SvRV(sv), TRUE));
     if (SvTYPE(SvRV(sv)) == SVt_PVAV)
         return "a list";
     return form("a reference to %s", sv_reftype(SvRV(sv), FALSE));

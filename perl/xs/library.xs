@@ -15,6 +15,25 @@ PPCODE:
     mPUSHs(newSVpv(CopFILE(cop) ? CopFILE(cop) : "-", 0));
     mPUSHu(CopLINE(cop));
 
+const char *
+last_error()
+CODE:
+    RETVAL = ks_last_error();
+OUTPUT:
+    RETVAL
+
+ # Gives the array of `other` to the empty object `self`, for Storable.
+void
+adopt(SV *self, SV *other)
+CODE:
+    MAGIC *from = keshi_magic_of(aTHX_ other, "adopt"), *mg;
+    KsArray *a;
+    if (!SvROK(self) || keshi_magic(self))
+        keshi_fail(aTHX_ "adopt: got %s, want an empty object", keshi_kind(aTHX_ self));
+    CHECK(ks_array_retain(MG_ARRAY(from), &a));
+    mg = keshi_attach(aTHX_ SvRV(self), a);
+    mg->mg_private = from->mg_private;
+
 U32
 library_version()
 CODE:

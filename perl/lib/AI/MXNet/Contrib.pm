@@ -1,0 +1,36 @@
+package AI::MXNet::Contrib;
+use 5.014;
+use strict;
+use warnings;
+use AI::MXNet::NS;
+use AI::MXNet::NS::Operators (
+    'AI::MXNet::Contrib::NDArray' => 'AI::MXNet::NDArray',
+    'AI::MXNet::Contrib::Symbol' => 'AI::MXNet::Symbol',
+    '_contrib_'
+);
+
+sub nd { return __PACKAGE__ . '::NDArray' }
+sub sym { return __PACKAGE__ . '::Symbol' }
+*ndarray = \&nd;
+*symbol = \&sym;
+
+1;
+
+__END__
+
+=head1 NAME
+
+AI::MXNet::Contrib - operators beyond the usual ones
+
+=head1 SYNOPSIS
+
+    use AI::MXNet qw(mx);
+    my $boxes = nd->array([[0, 0, 2, 2], [1, 1, 3, 3]]);
+    print nd->contrib->box_iou($boxes, $boxes, format => 'corner')->aspdl;
+
+=head1 DESCRIPTION
+
+C<< nd->contrib->name(...) >> and C<< mx->contrib->nd->name(...) >> call the operator C<_contrib_name>, as described in
+L<AI::MXNet::NDArray::Base>.
+
+=cut
