@@ -24,7 +24,10 @@ use Time::HiRes ();
 
 our $VERSION = '1.6';
 
-BEGIN { eval { require Hash::Ordered; 1 } or require AI::MXNet::HashOrdered }
+BEGIN
+{
+    eval { require Hash::Ordered; 1 } or require AI::MXNet::HashOrdered;
+}
 
 # -- names; each returns its package
 
@@ -61,7 +64,8 @@ my %package = (
 );
 {
     no strict 'refs';
-    for my $name (keys %package) {
+    for my $name (keys %package)
+    {
         my $package = __PACKAGE__ . "::$package{$name}";
         *$name = sub { return $package };
     }
@@ -69,9 +73,11 @@ my %package = (
 sub name { return __PACKAGE__ }
 sub rtc { return __PACKAGE__ }
 
-AI::MXNet::Later->defer(map { __PACKAGE__ . "::$_" } grep { !/^(?:NDArray|Context|Random|AutoGrad)$/ }
-        values %package, qw(CachedOp Symbol::AttrScope Symbol::Prefix CudaModule Gluon::NN Gluon::RNN
-        NDArray::Sparse Contrib::NDArray Contrib::Symbol LinAlg::NDArray LinAlg::Symbol Image::NDArray Image::Symbol));
+AI::MXNet::Later->defer(
+    map { __PACKAGE__ . "::$_" } grep { !/^(?:NDArray|Context|Random|AutoGrad)$/ } values %package,
+    qw(CachedOp Symbol::AttrScope Symbol::Prefix CudaModule Gluon::NN Gluon::RNN
+        NDArray::Sparse Contrib::NDArray Contrib::Symbol LinAlg::NDArray LinAlg::Symbol Image::NDArray Image::Symbol)
+);
 
 # These are class names everywhere once this module is loaded.
 AI::MXNet::NS::alias(autograd => 'AI::MXNet::AutoGrad');

@@ -29,9 +29,10 @@ sub grad_and_loss
     return sub {
         my @args = @_;
         my @variables = defined $argnum ? @args[ref $argnum ? @$argnum : $argnum] : @args;
-        for my $variable (@variables) {
-            AI::MXNet::Keshi::fail('grad_and_loss: type of autograd input should NDArray, got '
-                    . ($variable // 'undef'))
+        for my $variable (@variables)
+        {
+            AI::MXNet::Keshi::fail(
+                'grad_and_loss: type of autograd input should NDArray, got ' . ($variable // 'undef'))
                 if not _is_array($variable);
         }
         my @grads = map { $_->zeros_like } @variables;
@@ -59,7 +60,8 @@ sub _outputs
     my ($function, $inputs) = @_;
     my $result = $function->(@$inputs);
     my @outputs = ref $result eq 'ARRAY' ? @$result : $result;
-    for my $output (@outputs) {
+    for my $output (@outputs)
+    {
         AI::MXNet::Keshi::fail('gradcheck: the sub returned ' . ($output // 'undef') . ', want arrays')
             if not _is_array($output);
     }
@@ -70,7 +72,8 @@ sub _position
 {
     my ($flat, $shape) = @_;
     my @at;
-    for my $size (reverse @$shape) {
+    for my $size (reverse @$shape)
+    {
         unshift @at, $flat % $size;
         $flat = int($flat / $size);
     }
@@ -81,14 +84,18 @@ sub gradcheck
 {
     my ($class, $function, $inputs, %opt) = @_;
     my %default = (eps => 1e-5, rtol => 1e-4, atol => 1e-6, report => 0);
-    for my $name (keys %opt) {
-        AI::MXNet::Keshi::fail("gradcheck: no such named argument '$name', want one of eps, rtol, atol, report")
+    for my $name (keys %opt)
+    {
+        AI::MXNet::Keshi::fail(
+            "gradcheck: no such named argument '$name', want one of eps, rtol, atol, report")
             if not exists $default{$name};
     }
     %opt = (%default, %opt);
     my @inputs = ref $inputs eq 'ARRAY' ? @$inputs : $inputs;
-    for my $i (0 .. $#inputs) {
-        AI::MXNet::Keshi::fail("gradcheck: input $i is " . ($inputs[$i] // 'undef') . ', want an AI::MXNet::NDArray')
+    for my $i (0 .. $#inputs)
+    {
+        AI::MXNet::Keshi::fail(
+            "gradcheck: input $i is " . ($inputs[$i] // 'undef') . ', want an AI::MXNet::NDArray')
             if not _is_array($inputs[$i]);
     }
 
@@ -104,11 +111,13 @@ sub gradcheck
     my $loss = sub {
         my $sum = 0;
         my $i = 0;
-        $class->pause(sub { $sum += ($_ * $weights[$i++])->sum->asscalar for _outputs($function, \@inputs) }, train_mode => 1);
+        $class->pause(sub { $sum += ($_ * $weights[$i++])->sum->asscalar for _outputs($function, \@inputs) },
+            train_mode => 1);
         return $sum;
     };
     my (@wrong, $checked);
-    for my $i (0 .. $#inputs) {
+    for my $i (0 .. $#inputs)
+    {
         my $x = $inputs[$i]->aspdl->flat->sever;
         my @analytic = $grads[$i]->aspdl->list;
         my $put = sub {
@@ -118,7 +127,8 @@ sub gradcheck
             my @dims = reverse @{ $inputs[$i]->shape };
             $inputs[$i]->set($changed->reshape(@dims));
         };
-        for my $flat (0 .. $#analytic) {
+        for my $flat (0 .. $#analytic)
+        {
             my $value = $x->at($flat);
             my $step = $opt{eps} * (abs $value > 1 ? abs $value : 1);
             $put->($flat, $value + $step);
@@ -140,8 +150,11 @@ sub gradcheck
         }
     }
     return \@wrong if $opt{report};
-    if (@wrong) {
-        my @lines = map { "input $_->{input}, element $_->{element}: analytic $_->{analytic}, numeric $_->{numeric}" } @wrong;
+    if (@wrong)
+    {
+        my @lines =
+            map { "input $_->{input}, element $_->{element}: analytic $_->{analytic}, numeric $_->{numeric}" }
+            @wrong;
         splice @lines, 10, @lines - 10, '...' if @lines > 10;
         AI::MXNet::Keshi::fail(join "\n    ",
             'gradcheck: ' . @wrong . " of $checked elements differ from central differences", @lines);

@@ -3,12 +3,13 @@ use 5.014;
 use strict;
 use warnings;
 use AI::MXNet::Keshi;
-use Carp       qw(confess);
+use Carp qw(confess);
 use List::Util ();
-use Exporter   qw(import);
+use Exporter qw(import);
 
 # PDL exports a great many names; they go to a package of their own.
 {
+
     package AI::MXNet::Base::PDL;
     use PDL;
 }
@@ -25,13 +26,13 @@ our @EXPORT_OK = qw(pzeros pceil pones digitize hash array_index range);
 # -- constants
 
 my @dtypes = (
-    [float32 => 0, 'float',    'f'],
-    [float64 => 1, 'double',   'd'],
-    [float16 => 2, 'float',    'S'],
-    [uint8   => 3, 'byte',     'C'],
-    [int32   => 4, 'long',     'l'],
-    [int8    => 5, 'sbyte',    'c'],
-    [int64   => 6, 'longlong', 'q'],
+    [float32 => 0, 'float', 'f'],
+    [float64 => 1, 'double', 'd'],
+    [float16 => 2, 'float', 'S'],
+    [uint8 => 3, 'byte', 'C'],
+    [int32 => 4, 'long', 'l'],
+    [int8 => 5, 'sbyte', 'c'],
+    [int64 => 6, 'longlong', 'q'],
 );
 
 # PDL numbers its types anew now and then; only the names are stable.
@@ -39,32 +40,33 @@ sub _pdl_type { return PDL::Type->new($_[0])->enum }
 
 use constant GRAD_REQ_MAP => { null => 0, write => 1, add => 3 };
 use constant {
-    STORAGE_TYPE_UNDEFINED  => -1,
-    STORAGE_TYPE_DEFAULT    => 0,
+    STORAGE_TYPE_UNDEFINED => -1,
+    STORAGE_TYPE_DEFAULT => 0,
     STORAGE_TYPE_ROW_SPARSE => 1,
-    STORAGE_TYPE_CSR        => 2,
+    STORAGE_TYPE_CSR => 2,
 };
 use constant STORAGE_TYPE_STR_TO_ID => { undefined => -1, default => 0, row_sparse => 1, csr => 2 };
 use constant STORAGE_TYPE_ID_TO_STR => { -1 => 'undefined', 0 => 'default', 1 => 'row_sparse', 2 => 'csr' };
-use constant STORAGE_AUX_TYPES      => { row_sparse => ['int64'], csr => ['int64', 'int64'] };
+use constant STORAGE_AUX_TYPES => { row_sparse => ['int64'], csr => ['int64', 'int64'] };
 
 {
-    my %str_to_mx  = map { $_->[0] => $_->[1] } @dtypes;
-    my %mx_to_str  = map { $_->[1] => $_->[0] } @dtypes;
-    my %mx_to_pdl  = map { my $type = _pdl_type($_->[2]); ($_->[0] => $type, $_->[1] => $type) } @dtypes;
-    my %pdl_to_mx  = map { _pdl_type($_->[2]) => $_->[1] } grep { $_->[0] ne 'float16' } @dtypes;
+    my %str_to_mx = map { $_->[0] => $_->[1] } @dtypes;
+    my %mx_to_str = map { $_->[1] => $_->[0] } @dtypes;
+    my %mx_to_pdl = map { my $type = _pdl_type($_->[2]); ($_->[0] => $type, $_->[1] => $type) } @dtypes;
+    my %pdl_to_mx = map { _pdl_type($_->[2]) => $_->[1] } grep { $_->[0] ne 'float16' } @dtypes;
     my %mx_to_perl = map { ($_->[0] => $_->[3], $_->[1] => $_->[3]) } @dtypes;
     require constant;
-    constant->import(DTYPE_STR_TO_MX  => \%str_to_mx);
-    constant->import(DTYPE_MX_TO_STR  => \%mx_to_str);
-    constant->import(DTYPE_MX_TO_PDL  => \%mx_to_pdl);
-    constant->import(DTYPE_PDL_TO_MX  => \%pdl_to_mx);
+    constant->import(DTYPE_STR_TO_MX => \%str_to_mx);
+    constant->import(DTYPE_MX_TO_STR => \%mx_to_str);
+    constant->import(DTYPE_MX_TO_PDL => \%mx_to_pdl);
+    constant->import(DTYPE_PDL_TO_MX => \%pdl_to_mx);
     constant->import(DTYPE_MX_TO_PERL => \%mx_to_perl);
 }
 
 # -- lists
 
-sub _tuples {
+sub _tuples
+{
     my ($length, @lists) = @_;
     return map {
         my $i = $_;
@@ -72,7 +74,8 @@ sub _tuples {
     } 0 .. $length - 1;
 }
 
-sub zip {
+sub zip
+{
     my ($code, @lists) = ref $_[0] eq 'CODE' ? @_ : (undef, @_);
     @lists = map { \@$_ } @lists;
     my $length = List::Util::min(map { scalar @$_ } @lists) // 0;
@@ -81,73 +84,86 @@ sub zip {
     return;
 }
 
-sub enumerate {
+sub enumerate
+{
     my ($code, @lists) = ref $_[0] eq 'CODE' ? @_ : (undef, @_);
     return if not @lists;
     return zip($code // (), [0 .. $#{ $lists[0] }], @lists);
 }
 
-sub product {
+sub product
+{
     my $product = 1;
     $product *= $_ for @_;
     return $product;
 }
 
-sub range {
+sub range
+{
     my ($begin, $end, $step) = (@_, 1);
     my @values;
-    for (my $value = $begin; $value < $end; $value += $step) {
+    for (my $value = $begin; $value < $end; $value += $step)
+    {
         push @values, $value;
     }
     return @values;
 }
 
-sub array_index {
+sub array_index
+{
     my ($wanted, $list) = @_;
     return List::Util::first(sub { $list->[$_] eq $wanted }, 0 .. $#$list);
 }
 
-sub digitize {
+sub digitize
+{
     my ($x, $bins) = @_;
     return List::Util::first(sub { $x < $bins->[$_] }, 0 .. $#$bins) // scalar @$bins;
 }
 
-sub bisect_left {
+sub bisect_left
+{
     my ($list, $x, $low, $high) = @_;
-    $low  //= 0;
+    $low //= 0;
     $high //= @$list;
     AI::MXNet::Keshi::fail('bisect_left: the low end must not be negative') if $low < 0;
-    while ($low < $high) {
+    while ($low < $high)
+    {
         my $middle = int(($low + $high) / 2);
         if ($list->[$middle] < $x) { $low = $middle + 1 }
-        else                       { $high = $middle }
+        else { $high = $middle }
     }
     return $low;
 }
 
-sub as_array {
+sub as_array
+{
     return ref $_[0] eq 'ARRAY' ? $_[0] : [$_[0]];
 }
 
 # -- checks and texts
 
-sub assert {
+sub assert
+{
     my ($ok, $message) = @_;
     return if $ok;
     AI::MXNet::Keshi::fail($message // 'AssertionError');
 }
 
-sub check_call {
+sub check_call
+{
     my ($status, @values) = @_;
     AI::MXNet::Keshi::fail(AI::MXNet::Keshi::last_error()) if $status;
     return wantarray ? @values : $values[0];
 }
 
-sub build_param_doc {
+sub build_param_doc
+{
     my ($names, $types, $docs, $once) = @_;
     $once //= 1;
     my (%seen, @lines);
-    for my $i (0 .. $#$names) {
+    for my $i (0 .. $#$names)
+    {
         next if $once and $seen{ $names->[$i] }++;
         next if $names->[$i] eq 'num_args';
         push @lines, "$names->[$i] : $types->[$i]" . (length $docs->[$i] ? "\n    $docs->[$i]" : '');
@@ -155,26 +171,31 @@ sub build_param_doc {
     return "Parameters\n----------\n" . join("\n", @lines) . "\n";
 }
 
-sub hash {
+sub hash
+{
     require B;
     return hex B::hash($_[0]);
 }
 
 # -- PDL
 
-*pdl    = \&PDL::Core::pdl;
-*cat    = \&PDL::Core::cat;
-*dog    = \&PDL::Core::dog;
-*svd    = \&PDL::svd;
+*pdl = \&PDL::Core::pdl;
+*cat = \&PDL::Core::cat;
+*dog = \&PDL::Core::dog;
+*svd = \&PDL::svd;
 *pzeros = \&PDL::Core::zeros;
-*pones  = \&PDL::Core::ones;
-*pceil  = \&PDL::ceil;
+*pones = \&PDL::Core::ones;
+*pceil = \&PDL::ceil;
 
 $PDL::toolongtoprint = 1_000_000_000;
 
-sub pdl_shuffle {
+sub pdl_shuffle
+{
     my ($pdl, $order) = @_;
-    my @order = $order ? (ref $order eq 'ARRAY' ? @$order : $order->list) : List::Util::shuffle(0 .. $pdl->dim(-1) - 1);
+    my @order =
+        $order
+        ? (ref $order eq 'ARRAY' ? @$order : $order->list)
+        : List::Util::shuffle(0 .. $pdl->dim(-1) - 1);
     return $pdl->dice_axis($pdl->ndims - 1, PDL::Core::pdl(@order))->sever;
 }
 
@@ -188,12 +209,14 @@ sub pdl_shuffle {
     };
 }
 
-sub PDL::len {
+sub PDL::len
+{
     my $self = shift;
     return $self->ndims ? $self->dim(-1) : 1;
 }
 
-sub PDL::dtype {
+sub PDL::dtype
+{
     my $self = shift;
     my $type = DTYPE_PDL_TO_MX()->{ $self->type->enum };
     return defined $type ? DTYPE_MX_TO_STR()->{$type} : undef;
@@ -201,18 +224,21 @@ sub PDL::dtype {
 
 # -- sparse matrices: PDL::CCS::Nd, where it is installed
 
-sub _need_ccs {
+sub _need_ccs
+{
     AI::MXNet::Keshi::fail("$_[0]: needs the module PDL::CCS, which is not installed") if not $CCS;
     return;
 }
 
-sub PDL::tocsr {
+sub PDL::tocsr
+{
     my $self = shift;
     _need_ccs('tocsr');
     return $self->toccs;
 }
 
-sub ascsr {
+sub ascsr
+{
     my ($data, $indptr, $indices, $shape) = @_;
     _need_ccs('ascsr');
     my ($nrows, $ncols) = ref $shape eq 'ARRAY' ? @$shape : $shape->list;
@@ -224,35 +250,38 @@ sub ascsr {
     return PDL::CCS::Nd->newFromWhich($which->long, $data, pdims => PDL->pdl(PDL::long(), $ncols, $nrows));
 }
 
-sub rand_sparse {
+sub rand_sparse
+{
     my ($rows, $cols, $density, $dtype, $format) = @_;
-    my $type   = PDL::Type->new(DTYPE_MX_TO_PDL()->{ $dtype // 'float32' });
+    my $type = PDL::Type->new(DTYPE_MX_TO_PDL()->{ $dtype // 'float32' });
     my $values = PDL->random($cols, $rows) * (PDL->random($cols, $rows) < $density);
     $values = $values->convert($type);
     return ($format // 'csr') eq 'csr' ? $values->tocsr : $values;
 }
 
-sub PDL::rand_sparse {
+sub PDL::rand_sparse
+{
     my ($class, @args) = @_;
     return rand_sparse(@args);
 }
 
-if ($CCS) {
+if ($CCS)
+{
     # PDL::CCS sorts by column; these are in the order of rows.
     my $order = sub {
-        my $self  = shift;
+        my $self = shift;
         my $which = $self->whichND;
         my ($col, $row) = map { $which->slice("($_)")->sever } 0, 1;
         my $by = ($row * $self->pdims->at(0) + $col)->qsorti;
         return ($row->index($by)->sever, $col->index($by)->sever, $self->whichVals->index($by)->sever);
     };
     my %methods = (
-        data    => sub { ($order->($_[0]))[2] },
+        data => sub { ($order->($_[0]))[2] },
         indices => sub { ($order->($_[0]))[1]->longlong },
-        indptr  => sub {
+        indptr => sub {
             my ($self) = @_;
-            my ($row)  = $order->($self);
-            my @count  = (0) x ($self->pdims->at(1) + 1);
+            my ($row) = $order->($self);
+            my @count = (0) x ($self->pdims->at(1) + 1);
             $count[$_ + 1]++ for $row->list;
             $count[$_] += $count[$_ - 1] for 1 .. $#count;
             return PDL->pdl(PDL::longlong(), \@count);
@@ -270,8 +299,8 @@ if ($CCS) {
 }
 
 sub AI::MXNet::COO::data { return $_[0]{data} }
-sub AI::MXNet::COO::row  { return $_[0]{row} }
-sub AI::MXNet::COO::col  { return $_[0]{col} }
+sub AI::MXNet::COO::row { return $_[0]{row} }
+sub AI::MXNet::COO::col { return $_[0]{col} }
 
 1;
 

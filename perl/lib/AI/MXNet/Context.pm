@@ -10,17 +10,19 @@ use overload
     '!=' => sub { !(blessed($_[1]) && $_[1]->isa(__PACKAGE__) && "$_[0]" eq "$_[1]") },
     fallback => 1;
 
-use constant devtype2str => { 1   => 'cpu', 2   => 'gpu', 3          => 'cpu_pinned' };
-use constant devstr2type => { cpu => 1,     gpu => 2,     cpu_pinned => 3 };
+use constant devtype2str => { 1 => 'cpu', 2 => 'gpu', 3 => 'cpu_pinned' };
+use constant devstr2type => { cpu => 1, gpu => 2, cpu_pinned => 3 };
 
-sub new {
+sub new
+{
     my ($class, @args) = @_;
     @args = (device_type => @args) if @args == 1 and not ref $args[0];
     @args = (device_type => $args[0]->device_type, device_id => $args[0]->device_id) if @args == 1;
     AI::MXNet::Keshi::fail('Context: got an odd number of arguments, want names and values') if @args % 2;
     my %given = (device_type => 'cpu', device_id => 0, @args);
-    my $self  = bless {}, $class;
-    for my $name (sort keys %given) {
+    my $self = bless {}, $class;
+    for my $name (sort keys %given)
+    {
         AI::MXNet::Keshi::fail("Context: no such named argument '$name', want device_type or device_id")
             if $name !~ /^device_(?:type|id)$/;
         $self->$name($given{$name});
@@ -28,20 +30,25 @@ sub new {
     return $self;
 }
 
-sub device_type {
+sub device_type
+{
     my ($self, $type) = @_;
-    if (@_ > 1) {
+    if (@_ > 1)
+    {
         AI::MXNet::Keshi::fail(
             'Context: device_type got ' . ($type // 'undef') . ', want cpu, gpu or cpu_pinned')
-            if not defined $type or not devstr2type->{$type};
+            if not defined $type
+            or not devstr2type->{$type};
         $self->{device_type} = "$type";
     }
     return $self->{device_type};
 }
 
-sub device_id {
+sub device_id
+{
     my ($self, $id) = @_;
-    if (@_ > 1) {
+    if (@_ > 1)
+    {
         AI::MXNet::Keshi::fail('Context: device_id got ' . ($id // 'undef') . ', want a whole number')
             if not defined $id
             or ref $id
@@ -52,17 +59,18 @@ sub device_id {
 }
 
 sub device_type_id { return devstr2type->{ $_[0]{device_type} } }
-sub text           { return "$_[0]{device_type}($_[0]{device_id})" }
-sub deepcopy       { return $_[0]->new($_[0]) }
-sub cpu            { return __PACKAGE__->new(device_type => 'cpu',        device_id => $_[1] // 0) }
-sub gpu            { return __PACKAGE__->new(device_type => 'gpu',        device_id => $_[1] // 0) }
-sub cpu_pinned     { return __PACKAGE__->new(device_type => 'cpu_pinned', device_id => $_[1] // 0) }
+sub text { return "$_[0]{device_type}($_[0]{device_id})" }
+sub deepcopy { return $_[0]->new($_[0]) }
+sub cpu { return __PACKAGE__->new(device_type => 'cpu', device_id => $_[1] // 0) }
+sub gpu { return __PACKAGE__->new(device_type => 'gpu', device_id => $_[1] // 0) }
+sub cpu_pinned { return __PACKAGE__->new(device_type => 'cpu_pinned', device_id => $_[1] // 0) }
 
 # The variable is $AI::MXNet::Context, so that a script may give it another value with local.
 sub current_ctx { return $AI::MXNet::Context }
 *current_context = \&current_ctx;
 
-sub set_current {
+sub set_current
+{
     my ($class, $ctx) = @_;
     AI::MXNet::Keshi::fail('set_current: got ' . ($ctx // 'undef') . ', want an AI::MXNet::Context')
         if not blessed($ctx)
@@ -73,7 +81,8 @@ sub set_current {
 
 sub num_gpus { return 0 }
 
-sub gpu_memory_info {
+sub gpu_memory_info
+{
     my ($class, $id) = @_;
     AI::MXNet::Keshi::fail('gpu_memory_info: got gpu(' . ($id // 0) . '), and this build has no GPU');
 }

@@ -9,18 +9,19 @@ use warnings;
 package Hash::Ordered;    ## no critic (ProhibitMultiplePackages)
 
 use overload
-    'bool'   => sub { !!%{ $_[0]{values} } },
-    '0+'     => sub { Scalar::Util::refaddr($_[0]) },
-    '""'     => sub { ref($_[0]) . sprintf('=(0x%x)', Scalar::Util::refaddr($_[0])) },
+    'bool' => sub { !!%{ $_[0]{values} } },
+    '0+' => sub { Scalar::Util::refaddr($_[0]) },
+    '""' => sub { ref($_[0]) . sprintf('=(0x%x)', Scalar::Util::refaddr($_[0])) },
     fallback => 1;
 use Scalar::Util ();
-use Carp         qw(croak);
+use Carp qw(croak);
 
 our $VERSION = '0.014';
 
 sub _odd { return croak "$_[0] requires key/value pairs" }
 
-sub new {
+sub new
+{
     my ($class, @pairs) = @_;
     _odd('new') if @pairs % 2;
     my $self = bless { values => {}, place => {}, keys => [], holes => 0 }, $class;
@@ -28,58 +29,67 @@ sub new {
     return $self;
 }
 
-sub clone {
+sub clone
+{
     my ($self, @keys) = @_;
     @keys = $self->keys if not @keys;
     return ref($self)->new(map { ($_ => $self->{values}{$_}) } @keys);
 }
 
-sub keys {    ## no critic (ProhibitBuiltinHomonyms)
+sub keys
+{    ## no critic (ProhibitBuiltinHomonyms)
     my $self = shift;
     return scalar CORE::keys %{ $self->{values} } if not wantarray;
     return grep { defined } @{ $self->{keys} };
 }
 
-sub values {    ## no critic (ProhibitBuiltinHomonyms)
+sub values
+{    ## no critic (ProhibitBuiltinHomonyms)
     my ($self, @keys) = @_;
     return scalar(@keys ? @keys : CORE::keys %{ $self->{values} }) if not wantarray;
     return map { $self->{values}{$_} } @keys ? @keys : $self->keys;
 }
 
-sub as_list {
+sub as_list
+{
     my ($self, @keys) = @_;
     @keys = $self->keys if not @keys;
     return map { ($_ => $self->{values}{$_}) } @keys;
 }
 
-sub get    { return $_[0]{values}{ $_[1] } }
+sub get { return $_[0]{values}{ $_[1] } }
 sub exists { return exists $_[0]{values}{ $_[1] } }    ## no critic (ProhibitBuiltinHomonyms)
 
-sub set {
+sub set
+{
     my ($self, $key, $value) = @_;
-    if (not CORE::exists $self->{values}{$key}) {
+    if (not CORE::exists $self->{values}{$key})
+    {
         CORE::push @{ $self->{keys} }, $key;
         $self->{place}{$key} = $#{ $self->{keys} };
     }
     return $self->{values}{$key} = $value;
 }
 
-sub get_or_set {
+sub get_or_set
+{
     my ($self, $key, $value) = @_;
     return $self->{values}{$key} if CORE::exists $self->{values}{$key};
     return $self->set($key, ref $value eq 'CODE' ? $value->() : $value);
 }
 
-sub _sweep {
+sub _sweep
+{
     my $self = shift;
     my @keys = grep { defined } @{ $self->{keys} };
-    $self->{keys}  = \@keys;
+    $self->{keys} = \@keys;
     $self->{holes} = 0;
     @{ $self->{place} }{@keys} = 0 .. $#keys;
     return;
 }
 
-sub delete {    ## no critic (ProhibitBuiltinHomonyms)
+sub delete
+{    ## no critic (ProhibitBuiltinHomonyms)
     my ($self, $key) = @_;
     return if not CORE::exists $self->{values}{$key};
     $self->{keys}[CORE::delete $self->{place}{$key}] = undef;
@@ -88,54 +98,63 @@ sub delete {    ## no critic (ProhibitBuiltinHomonyms)
     return $value;
 }
 
-sub clear {
+sub clear
+{
     my $self = shift;
     %$self = (values => {}, place => {}, keys => [], holes => 0);
     return;
 }
 
-sub push {    ## no critic (ProhibitBuiltinHomonyms)
+sub push
+{    ## no critic (ProhibitBuiltinHomonyms)
     my ($self, @pairs) = @_;
     _odd('push') if @pairs % 2;
-    while (my ($key, $value) = splice @pairs, 0, 2) {
+    while (my ($key, $value) = splice @pairs, 0, 2)
+    {
         $self->delete($key);
         $self->set($key, $value);
     }
     return scalar $self->keys;
 }
 
-sub unshift {    ## no critic (ProhibitBuiltinHomonyms)
+sub unshift
+{    ## no critic (ProhibitBuiltinHomonyms)
     my ($self, @pairs) = @_;
     _odd('unshift') if @pairs % 2;
     my @rest = $self->as_list;
     $self->clear;
     my %new = @pairs;
     $self->set(CORE::shift(@pairs), CORE::shift(@pairs)) while @pairs;
-    while (my ($key, $value) = splice @rest, 0, 2) {
+    while (my ($key, $value) = splice @rest, 0, 2)
+    {
         $self->set($key, $value) if not CORE::exists $new{$key};
     }
     return scalar $self->keys;
 }
 
-sub merge {
+sub merge
+{
     my ($self, @pairs) = @_;
     _odd('merge') if @pairs % 2;
-    while (my ($key, $value) = splice @pairs, 0, 2) {
+    while (my ($key, $value) = splice @pairs, 0, 2)
+    {
         $self->set($key, $value);
     }
     return scalar $self->keys;
 }
 
-sub _take {
+sub _take
+{
     my ($self, $key) = @_;
     return if not defined $key;
     return ($key, $self->delete($key));
 }
 
-sub pop   { my @keys = $_[0]->keys; return $_[0]->_take($keys[-1]) }    ## no critic (ProhibitBuiltinHomonyms)
-sub shift { my @keys = $_[0]->keys; return $_[0]->_take($keys[0]) }     ## no critic (ProhibitBuiltinHomonyms)
+sub pop { my @keys = $_[0]->keys; return $_[0]->_take($keys[-1]) }     ## no critic (ProhibitBuiltinHomonyms)
+sub shift { my @keys = $_[0]->keys; return $_[0]->_take($keys[0]) }    ## no critic (ProhibitBuiltinHomonyms)
 
-sub iterator {
+sub iterator
+{
     my ($self, @keys) = @_;
     @keys = $self->keys if not @keys;
     return sub {
@@ -147,17 +166,18 @@ sub iterator {
 
 # Arithmetic and defaults on one value; a missing key starts as undef, at the end.
 my %change = (
-    preinc     => sub { ++$_[0] },
-    postinc    => sub { $_[0]++ // 0 },
-    predec     => sub { --$_[0] },
-    postdec    => sub { $_[0]-- // 0 },
-    add        => sub { ($_[0] //= 0) += $_[1] // 1 },
-    subtract   => sub { ($_[0] //= 0) -= $_[1] // 1 },
-    concat     => sub { ($_[0] //= '') .= $_[1] // '' },
-    or_equals  => sub { $_[0] ||= $_[1] },
+    preinc => sub { ++$_[0] },
+    postinc => sub { $_[0]++ // 0 },
+    predec => sub { --$_[0] },
+    postdec => sub { $_[0]-- // 0 },
+    add => sub { ($_[0] //= 0) += $_[1] // 1 },
+    subtract => sub { ($_[0] //= 0) -= $_[1] // 1 },
+    concat => sub { ($_[0] //= '') .= $_[1] // '' },
+    or_equals => sub { $_[0] ||= $_[1] },
     dor_equals => sub { $_[0] //= $_[1] },
 );
-for my $name (CORE::keys %change) {
+for my $name (CORE::keys %change)
+{
     no strict 'refs';
     my $code = $change{$name};
     *$name = sub {
@@ -169,14 +189,14 @@ for my $name (CORE::keys %change) {
 
 # tie my %hash, 'Hash::Ordered'
 *TIEHASH = \&new;
-*FETCH   = \&get;
-*STORE   = \&set;
-*EXISTS  = \&exists;
-*DELETE  = \&delete;
-*CLEAR   = \&clear;
-sub SCALAR   { return scalar CORE::keys %{ $_[0]{values} } }
+*FETCH = \&get;
+*STORE = \&set;
+*EXISTS = \&exists;
+*DELETE = \&delete;
+*CLEAR = \&clear;
+sub SCALAR { return scalar CORE::keys %{ $_[0]{values} } }
 sub FIRSTKEY { my $self = CORE::shift; $self->{each} = $self->iterator; return ($self->{each}->())[0] }
-sub NEXTKEY  { return ($_[0]{each}->())[0] }
+sub NEXTKEY { return ($_[0]{each}->())[0] }
 
 $INC{'Hash/Ordered.pm'} //= __FILE__;    ## no critic (RequireLocalizedPunctuationVars)
 

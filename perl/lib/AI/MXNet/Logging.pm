@@ -5,18 +5,20 @@ use warnings;
 
 our $silent;
 
-sub get_logger {
+sub get_logger
+{
     return bless {}, shift;
 }
 
-sub warning {
+sub warning
+{
     my ($self, $format, @args) = @_;
     return if $silent;
     warn sprintf($format, @args) . "\n";
     return;
 }
 
-*info  = \&warning;
+*info = \&warning;
 *debug = \&warning;
 
 1;

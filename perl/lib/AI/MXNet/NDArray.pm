@@ -14,35 +14,35 @@ our @ISA = ('AI::MXNet::NDArray::Base');    ## no critic (ProhibitExplicitISA)
 
 # All of these are C functions, so that an expression runs no Perl. There is no fallback: what is not named here dies.
 use overload
-    '+'     => \&add,
-    '-'     => \&subtract,
-    '*'     => \&multiply,
-    '/'     => \&divide,
-    '%'     => \&modulo,
-    '**'    => \&power,
-    '=='    => \&equal,
-    '!='    => \&not_equal,
-    '>'     => \&greater,
-    '>='    => \&greater_equal,
-    '<'     => \&lesser,
-    '<='    => \&lesser_equal,
-    '+='    => \&iadd,
-    '-='    => \&isubtract,
-    '*='    => \&imultiply,
-    '/='    => \&idivide,
-    '%='    => \&imodulo,
-    '.='    => \&set,
-    '='     => \&AI::MXNet::Keshi::itself,
-    'neg'   => \&AI::MXNet::Keshi::negate,
-    'bool'  => \&AI::MXNet::Keshi::truth,
-    '""'    => \&AI::MXNet::Keshi::text,
-    '@{}'   => \&AI::MXNet::Keshi::rows,
-    'sqrt'  => \&AI::MXNet::Keshi::sqrt,
-    'abs'   => \&AI::MXNet::Keshi::abs,
-    'sin'   => \&AI::MXNet::Keshi::sin,
-    'cos'   => \&AI::MXNet::Keshi::cos,
-    'exp'   => \&AI::MXNet::Keshi::exp,
-    'log'   => \&AI::MXNet::Keshi::log,
+    '+' => \&add,
+    '-' => \&subtract,
+    '*' => \&multiply,
+    '/' => \&divide,
+    '%' => \&modulo,
+    '**' => \&power,
+    '==' => \&equal,
+    '!=' => \&not_equal,
+    '>' => \&greater,
+    '>=' => \&greater_equal,
+    '<' => \&lesser,
+    '<=' => \&lesser_equal,
+    '+=' => \&iadd,
+    '-=' => \&isubtract,
+    '*=' => \&imultiply,
+    '/=' => \&idivide,
+    '%=' => \&imodulo,
+    '.=' => \&set,
+    '=' => \&AI::MXNet::Keshi::itself,
+    'neg' => \&AI::MXNet::Keshi::negate,
+    'bool' => \&AI::MXNet::Keshi::truth,
+    '""' => \&AI::MXNet::Keshi::text,
+    '@{}' => \&AI::MXNet::Keshi::rows,
+    'sqrt' => \&AI::MXNet::Keshi::sqrt,
+    'abs' => \&AI::MXNet::Keshi::abs,
+    'sin' => \&AI::MXNet::Keshi::sin,
+    'cos' => \&AI::MXNet::Keshi::cos,
+    'exp' => \&AI::MXNet::Keshi::exp,
+    'log' => \&AI::MXNet::Keshi::log,
     'atan2' => \&atan2;
 
 sub _fail { return AI::MXNet::Keshi::fail(@_) }
@@ -50,18 +50,21 @@ sub _fail { return AI::MXNet::Keshi::fail(@_) }
 sub _is_array { return blessed($_[0]) && $_[0]->isa(__PACKAGE__) }
 
 # Named arguments over their defaults; an unknown name dies.
-sub _named {
+sub _named
+{
     my ($who, $defaults, @given) = @_;
     _fail("$who: got an odd number of named arguments") if @given % 2;
     my %given = (%$defaults, @given);
-    for my $name (keys %given) {
+    for my $name (keys %given)
+    {
         next if exists $defaults->{$name};
         _fail("$who: no such named argument '$name', want one of " . join ', ', sort keys %$defaults);
     }
     return \%given;
 }
 
-sub _whole {
+sub _whole
+{
     my ($who, $what, $value) = @_;
     _fail("$who: $what got " . ($value // 'undef') . ', want a whole number')
         if ref $value
@@ -72,29 +75,43 @@ sub _whole {
 
 # -- constructors
 
-sub arange {
+sub arange
+{
     my ($class, @given) = @_;
     my $arg = _named(
         'arange',
-        { start => 0, stop => undef, step => 1, repeat => 1, infer_range => 0, ctx => undef, dtype => 'float32' },
+        {
+            start => 0,
+            stop => undef,
+            step => 1,
+            repeat => 1,
+            infer_range => 0,
+            ctx => undef,
+            dtype => 'float32'
+        },
         @given,
     );
     my %range = map { $_ => _whole('arange', $_, $arg->{$_}) } qw(start step repeat);
     $range{stop} = _whole('arange', 'stop', $arg->{stop}) if defined $arg->{stop};
-    return __PACKAGE__->_arange({
-        %range,
-        infer_range => $arg->{infer_range} ? 1 : 0,
-        ctx         => $arg->{ctx} // AI::MXNet::Context->current_ctx,
-        dtype       => $arg->{dtype},
-    });
+    return __PACKAGE__->_arange(
+        {
+            %range,
+            infer_range => $arg->{infer_range} ? 1 : 0,
+            ctx => $arg->{ctx} // AI::MXNet::Context->current_ctx,
+            dtype => $arg->{dtype},
+        }
+    );
 }
 
-sub concatenate {
+sub concatenate
+{
     my ($class, $arrays, @given) = @_;
     my $arg = _named('concatenate', { axis => 0, always_copy => 1 }, @given);
     _fail('concatenate: no arrays provided') if ref $arrays ne 'ARRAY' or not @$arrays;
-    for my $array (@$arrays) {
-        _fail('concatenate: got ' . ($array // 'undef') . ', want an AI::MXNet::NDArray') if not _is_array($array);
+    for my $array (@$arrays)
+    {
+        _fail('concatenate: got ' . ($array // 'undef') . ', want an AI::MXNet::NDArray')
+            if not _is_array($array);
     }
     my ($first, @rest) = @$arrays;
     return $first if not @rest and not $arg->{always_copy};
@@ -103,14 +120,16 @@ sub concatenate {
         splice @shape, $arg->{axis}, 1;
         return join(',', @shape) . ' ' . $_[0]->dtype;
     };
-    for my $i (1 .. @rest) {
+    for my $i (1 .. @rest)
+    {
         _fail("concatenate: first array $first and $i array $arrays->[$i] do not match")
             if $rest_of->($first) ne $rest_of->($arrays->[$i]);
     }
     return __PACKAGE__->concat(@$arrays, { dim => $arg->{axis} });
 }
 
-sub onehot_encode {
+sub onehot_encode
+{
     my ($class, $indices, $out) = @_;
     _fail('onehot_encode: want indices and an array of two dimensions')
         if not _is_array($indices)
@@ -120,43 +139,50 @@ sub onehot_encode {
     return $out;
 }
 
-sub imdecode {
+sub imdecode
+{
     my ($class, @args) = @_;
     return AI::MXNet::Image->imdecode(@args);
 }
 
-sub CachedOp {
+sub CachedOp
+{
     my ($class, @args) = @_;
     return AI::MXNet::CachedOp->new(@args);
 }
 
 # -- files
 
-sub load {
+sub load
+{
     my ($class, $file) = @_;
     require AI::MXNet::NDArray::File;
     return AI::MXNet::NDArray::File::load($file);
 }
 
-sub load_frombuffer {
+sub load_frombuffer
+{
     my ($class, $bytes) = @_;
     require AI::MXNet::NDArray::File;
     return AI::MXNet::NDArray::File::decode($bytes);
 }
 
-sub save {
+sub save
+{
     my ($class, $file, $arrays) = @_;
     require AI::MXNet::NDArray::File;
     return AI::MXNet::NDArray::File::save($file, $arrays);
 }
 
-sub STORABLE_freeze {
+sub STORABLE_freeze
+{
     my ($self) = @_;
     require AI::MXNet::NDArray::File;
     return pack('C', $self->writable) . AI::MXNet::NDArray::File::encode_one($self);
 }
 
-sub STORABLE_thaw {
+sub STORABLE_thaw
+{
     my ($self, $cloning, $bytes) = @_;
     require AI::MXNet::NDArray::File;
     my ($array) = AI::MXNet::NDArray::File::decode_one(\$bytes, 1);
@@ -167,16 +193,20 @@ sub STORABLE_thaw {
 
 # -- shapes
 
-sub T : lvalue {
+sub T : lvalue
+{
     my $self = shift;
-    _fail('T: Only 2D matrix is allowed to be transposed, got ' . join 'x', @{ $self->shape }) if $self->ndim > 2;
+    _fail('T: Only 2D matrix is allowed to be transposed, got ' . join 'x', @{ $self->shape })
+        if $self->ndim > 2;
     $self->transpose;
 }
 
-sub moveaxis {
+sub moveaxis
+{
     my ($self, $source, $destination) = @_;
     my $ndim = $self->ndim;
-    for my $axis ($source, $destination) {
+    for my $axis ($source, $destination)
+    {
         _whole('moveaxis', 'axis', $axis);
         _fail("moveaxis: axis got $axis, want one of " . -$ndim . ' to ' . ($ndim - 1))
             if $axis < -$ndim
@@ -188,115 +218,143 @@ sub moveaxis {
     return $self->transpose(\@axes);
 }
 
-sub broadcast_to {
+sub broadcast_to
+{
     my ($self, @args) = @_;
-    return $self->AI::MXNet::NDArray::Base::broadcast_to(@args) if not ref $self or @args != 1 or ref $args[0] ne 'ARRAY';
+    return $self->AI::MXNet::NDArray::Base::broadcast_to(@args)
+        if not ref $self
+        or @args != 1
+        or ref $args[0] ne 'ARRAY';
     my @wanted = @{ $args[0] };
-    my @shape  = @{ $self->shape };
+    my @shape = @{ $self->shape };
     my @padded = ((1) x (@wanted - @shape), @shape);
-    _fail(    'broadcast_to: operands could not be broadcast together with remapped shapes[original->remapped]: '
+    _fail('broadcast_to: operands could not be broadcast together with remapped shapes[original->remapped]: '
             . "[@shape]->[@padded] and requested shape [@wanted]")
-        if @padded != @wanted or grep { $padded[$_] != $wanted[$_] and $padded[$_] != 1 } 0 .. $#wanted;
+        if @padded != @wanted
+        or grep { $padded[$_] != $wanted[$_] and $padded[$_] != 1 } 0 .. $#wanted;
     my $array = @padded == @shape ? $self : $self->reshape(\@padded);
     return __PACKAGE__->AI::MXNet::NDArray::Base::broadcast_to($array, { shape => \@wanted });
 }
 
 # -- indexing; whole rows are read in C, all else comes here
 
-sub slice_any {
+sub slice_any
+{
     my ($self, @slices) = @_;
     _fail('slice: No slices supplied') if not @slices;
-    if (grep { defined and not ref and /^(?:begin|end|slice)$/ } @slices) {
+    if (grep { defined and not ref and /^(?:begin|end|slice)$/ } @slices)
+    {
         my $arg = _named('slice', { begin => undef, end => undef, step => undef }, @slices);
-        for my $name (qw(begin end step)) {
+        for my $name (qw(begin end step))
+        {
             delete $arg->{$name}, next if $name eq 'step' and not defined $arg->{step};
-            $arg->{$name} = [map { _whole('slice', $name, $_) } ref $arg->{$name} ? @{ $arg->{$name} } : $arg->{$name}];
+            $arg->{$name} =
+                [map { _whole('slice', $name, $_) } ref $arg->{$name} ? @{ $arg->{$name} } : $arg->{$name}];
         }
         return __PACKAGE__->AI::MXNet::NDArray::Base::slice($self, $arg);
     }
     return $self->_pick(@{ $slices[0] }) if @slices == 1 and ref $slices[0] eq 'ARRAY' and ref $slices[0][0];
     my @shape = @{ $self->shape };
     _fail('slice: Dimensions size ' . @shape . ' < slices size ' . @slices) if @slices > @shape;
-    _fail('slice: Dimensions size ' . @shape . ' != slices size ' . @slices . ', want one or one for each dimension')
+    _fail(    'slice: Dimensions size '
+            . @shape
+            . ' != slices size '
+            . @slices
+            . ', want one or one for each dimension')
         if @slices > 1 and @slices < @shape;
     my (@begin, @end);
-    for my $i (0 .. $#slices) {
+    for my $i (0 .. $#slices)
+    {
         my ($begin, $end) = _span($slices[$i], $i, $shape[$i]);
         push @begin, $begin;
-        push @end,   $end + 1;
+        push @end, $end + 1;
     }
     return $self->view_rows($begin[0], $end[0]) if @slices == 1;
     return AI::MXNet::NDArray::Slice->new(parent => $self, begin => \@begin, end => \@end);
 }
 
 # First and last index of one dimension's spec.
-sub _span {
+sub _span
+{
     my ($spec, $dimension, $size) = @_;
     return (0, $size - 1) if defined $spec and not ref $spec and $spec eq 'X';
     my @span = ref $spec eq 'ARRAY' ? @$spec : ($spec);
-    _fail("slice: dimension $dimension got " . ($spec // 'undef') . ", want 'X', a whole number or [from, to]")
+    _fail(
+        "slice: dimension $dimension got " . ($spec // 'undef') . ", want 'X', a whole number or [from, to]")
         if not @span
         or @span > 3
         or ref $spec and ref $spec ne 'ARRAY';
     _whole('slice', "dimension $dimension", $_) for @span;
-    _fail('slice: NDArray does not support slice strides != 1, got ' . $span[2]) if @span == 3 and $span[2] != 1;
+    _fail('slice: NDArray does not support slice strides != 1, got ' . $span[2])
+        if @span == 3 and $span[2] != 1;
     my ($begin, $end) = (@span, $span[0])[0, 1];
     my ($from, $to) = map { $_ < 0 ? $_ + $size : $_ } $begin, $end;
-    _fail("slice: Dimension $dimension mismatch slice begin : $begin >= Dim Size: $size") if $from < 0 or $from >= $size;
-    _fail("slice: Dimension $dimension mismatch slice end : $end >= Dim Size: $size")     if $to < 0   or $to >= $size;
-    _fail("slice: Dimension $dimension slice mismatch (begin $begin > end $end)")         if $from > $to;
+    _fail("slice: Dimension $dimension mismatch slice begin : $begin >= Dim Size: $size")
+        if $from < 0 or $from >= $size;
+    _fail("slice: Dimension $dimension mismatch slice end : $end >= Dim Size: $size")
+        if $to < 0 or $to >= $size;
+    _fail("slice: Dimension $dimension slice mismatch (begin $begin > end $end)") if $from > $to;
     return ($from, $to);
 }
 
 # The elements that lists of indices name.
-sub _pick {
+sub _pick
+{
     my ($self, @lists) = @_;
-    my ($array)  = grep { _is_array($_) } @lists;
-    my $dtype    = $array ? $array->dtype : 'int32';
-    my @indices  = map { _is_array($_) ? $_ : __PACKAGE__->array($_, dtype => $dtype, ctx => $self->context) } @lists;
+    my ($array) = grep { _is_array($_) } @lists;
+    my $dtype = $array ? $array->dtype : 'int32';
+    my @indices =
+        map { _is_array($_) ? $_ : __PACKAGE__->array($_, dtype => $dtype, ctx => $self->context) } @lists;
     return __PACKAGE__->gather_nd($self, __PACKAGE__->stack(@indices));
 }
 
 # -- other values
 
-sub asmpdl : lvalue {
+sub asmpdl : lvalue
+{
     my $self = shift;
     require PDL::Matrix;
     _fail('asmpdl: got ' . join('x', @{ $self->shape }) . ', want two dimensions') if $self->ndim != 2;
     PDL::Matrix->new($self->aspdl->unpdl)->convert($self->aspdl->type);
 }
 
-sub tostype {
+sub tostype
+{
     my ($self, $stype) = @_;
     return $self->copy if $stype eq 'default';
     return $self->cast_storage({ stype => $stype });
 }
 
 # bins is an array of edges, or how many.
-sub histogram {
+sub histogram
+{
     my ($self, @args) = @_;
     my $last = $#args > 0 && ref $args[-1] eq 'HASH' ? pop @args : undef;
     push @args, %$last if $last;
-    for (my $i = $#args - 1; $i >= 0; $i -= 2) {
+    for (my $i = $#args - 1; $i >= 0; $i -= 2)
+    {
         last if ref $args[$i];
-        $args[$i] = 'bin_cnt' if $args[$i] eq 'bins' and not ref $args[ $i + 1 ];
+        $args[$i] = 'bin_cnt' if $args[$i] eq 'bins' and not ref $args[$i + 1];
     }
     return $self->_histogram(@args);
 }
 
 # Shape, dtype and values, the middle left out where there are many.
-sub show {
+sub show
+{
     my $self = shift;
     my @shape = @{ $self->shape };
     my $body = $self->size ? _cells($self->astype('float64'), 0) : '[]';
     return sprintf "%s\n%s %s @%s\n", $body, join('x', @shape), $self->dtype, $self->context;
 }
 
-sub _cells {
+sub _cells
+{
     my ($array, $depth) = @_;
     my $rows = $array->len;
-    my @at   = $rows > 8 ? (0 .. 2, undef, $rows - 3 .. $rows - 1) : 0 .. $rows - 1;
-    if ($array->ndim == 1) {
+    my @at = $rows > 8 ? (0 .. 2, undef, $rows - 3 .. $rows - 1) : 0 .. $rows - 1;
+    if ($array->ndim == 1)
+    {
         my @values = $array->aspdl->list;
         return '[' . join(' ', map { defined $_ ? sprintf '%.6g', $values[$_] : '...' } @at) . ']';
     }
@@ -307,10 +365,10 @@ sub _cells {
 # -- namespaces of operators
 
 sub contrib { return 'AI::MXNet::Contrib::NDArray' }
-sub linalg  { return 'AI::MXNet::LinAlg::NDArray' }
-sub image   { return 'AI::MXNet::Image::NDArray' }
-sub random  { return 'AI::MXNet::Random' }
-sub sparse  { return 'AI::MXNet::NDArray::Sparse' }
+sub linalg { return 'AI::MXNet::LinAlg::NDArray' }
+sub image { return 'AI::MXNet::Image::NDArray' }
+sub random { return 'AI::MXNet::Random' }
+sub sparse { return 'AI::MXNet::NDArray::Sparse' }
 
 1;
 

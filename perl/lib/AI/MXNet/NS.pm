@@ -4,7 +4,8 @@ use strict;
 use warnings;
 
 # Another name for a whole package: classes, subs and variables of both are the same.
-sub alias {
+sub alias
+{
     my ($name, $package) = @_;
     no strict 'refs';
     no warnings 'once';
@@ -14,7 +15,8 @@ sub alias {
 
 # Gives the using package an import() that makes each wanted name a sub which returns the package's own name. A global
 # package gets its name as an alias too, when only one is wanted.
-sub import {
+sub import
+{
     my ($class, $global) = @_;
     my $package = caller;
     my $import = sub {
@@ -23,7 +25,8 @@ sub import {
         s/[^\w:]//g for @names;
         no strict 'refs';
         no warnings 'redefine';
-        *{"${caller}::$_"} = sub { $package } for @names;
+        *{"${caller}::$_"} = sub { $package }
+            for @names;
         alias($names[0], $package) if $global and @names == 1;
         return;
     };

@@ -15,7 +15,8 @@ our @EXPORT_OK = qw(
 sub _pdls
 {
     my ($who, @pdls) = @_;
-    for my $pdl (@pdls) {
+    for my $pdl (@pdls)
+    {
         AI::MXNet::Keshi::fail("$who: got " . ($pdl // 'undef') . ', want a PDL')
             if not blessed($pdl)
             or not $pdl->isa('PDL');
@@ -124,7 +125,12 @@ sub rand_ndarray
 {
     my ($shape, $stype, $density, @more) = @_;
     return AI::MXNet::NDArray->array(scalar random_arrays($shape)) if ($stype // 'default') eq 'default';
-    my %names = (dtype => $more[0], modifier_func => $more[1], shuffle_csr_indices => $more[2], distribution => $more[3]);
+    my %names = (
+        dtype => $more[0],
+        modifier_func => $more[1],
+        shuffle_csr_indices => $more[2],
+        distribution => $more[3]
+    );
     my ($array) = rand_sparse_ndarray(
         $shape, $stype,
         density => $density // rand,
@@ -153,13 +159,30 @@ sub conv
 {
     my $sym = 'AI::MXNet::Symbol';
     my $net = $sym->Variable('data');
-    for my $i (1, 2) {
-        $net = $sym->Convolution(data => $net, name => "conv$i", num_filter => 32, kernel => [3, 3], stride => [2, 2]);
+    for my $i (1, 2)
+    {
+        $net = $sym->Convolution(
+            data => $net,
+            name => "conv$i",
+            num_filter => 32,
+            kernel => [3, 3],
+            stride => [2, 2]
+        );
         $net = $sym->BatchNorm(data => $net, name => "bn$i");
         $net = $sym->Activation(data => $net, name => "relu$i", act_type => 'relu');
-        $net = $sym->Pooling(data => $net, name => "mp$i", kernel => [2, 2], stride => [2, 2], pool_type => 'max');
+        $net = $sym->Pooling(
+            data => $net,
+            name => "mp$i",
+            kernel => [2, 2],
+            stride => [2, 2],
+            pool_type => 'max'
+        );
     }
-    $net = $sym->FullyConnected(data => $sym->Flatten(data => $net, name => 'flatten'), name => 'fc', num_hidden => 10);
+    $net = $sym->FullyConnected(
+        data => $sym->Flatten(data => $net, name => 'flatten'),
+        name => 'fc',
+        num_hidden => 10
+    );
     return $sym->SoftmaxOutput(data => $net, name => 'sm');
 }
 

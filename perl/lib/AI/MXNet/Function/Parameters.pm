@@ -6,17 +6,19 @@ use Function::Parameters ();
 use Mouse::Util::TypeConstraints ();
 use AI::MXNet::Types;
 
-sub type {
+sub type
+{
     return Mouse::Util::TypeConstraints::find_or_create_isa_type_constraint($_[0]);
 }
 
 my %common = (strict => 1, runtime => 1, reify_type => \&type);
 my %keywords = (
-    func   => { defaults => 'function', %common },
+    func => { defaults => 'function', %common },
     method => { defaults => 'method', %common },
 );
 
-sub import {
+sub import
+{
     return Function::Parameters->import(\%keywords);
 }
 

@@ -6,18 +6,20 @@ use AI::MXNet::Keshi;
 
 # The methods themselves are made from the operator table when AI::MXNet::Keshi is loaded.
 
-sub function_meta {
+sub function_meta
+{
     my ($class, $name) = @_;
     my $info = AI::MXNet::Keshi::operator($name);
     my @lines =
         map { "$_->{name} : $_->{type}" . (length $_->{doc} ? "\n    $_->{doc}" : '') } @{ $info->{params} };
     my $tensors = join ', ', map { $info->{variadic} ? "$_..." : $_ } @{ $info->{inputs} };
-    my $doc     = "$info->{doc}\n\nInputs: " . ($tensors || 'none') . "\n";
+    my $doc = "$info->{doc}\n\nInputs: " . ($tensors || 'none') . "\n";
     $doc .= "\nParameters\n----------\n" . join("\n", @lines) . "\n" if @lines;
     return { __name__ => $name, __doc__ => $doc };
 }
 
-sub function_meta_hash {
+sub function_meta_hash
+{
     my $class = shift;
     return { map { $_ => $class->function_meta($_) } AI::MXNet::Keshi::operators(1) };
 }

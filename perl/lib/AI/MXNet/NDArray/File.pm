@@ -12,26 +12,39 @@ my ($V1, $V2, $V3) = (0xF993FAC8, 0xF993FAC9, 0xF993FACA);
 my @DTYPE = qw(float32 float64 float16 uint8 int32 int8 int64);
 $DTYPE[12] = 'bfloat16';
 my %CODE = map { defined $DTYPE[$_] ? ($DTYPE[$_] => $_) : () } 0 .. $#DTYPE;
-my %SIZE = (float32 => 4, float64 => 8, float16 => 2, bfloat16 => 2, uint8 => 1, int8 => 1, int32 => 4, int64 => 8);
+my %SIZE = (
+    float32 => 4,
+    float64 => 8,
+    float16 => 2,
+    bfloat16 => 2,
+    uint8 => 1,
+    int8 => 1,
+    int32 => 4,
+    int64 => 8
+);
 
 sub _invalid { return AI::MXNet::Keshi::fail("Invalid NDArray file format: $_[0]") }
 
 # -- writing
 
-sub encode_one {
-    my $array   = shift;
+sub encode_one
+{
+    my $array = shift;
     my $context = $array->context;
-    my @shape   = @{ $array->shape };
-    return pack('L< l< l< q<*', $V2, 0, scalar @shape, @shape)
+    my @shape = @{ $array->shape };
+    return
+          pack('L< l< l< q<*', $V2, 0, scalar @shape, @shape)
         . pack('l<3', $context->device_type_id, $context->device_id, $CODE{ $array->dtype })
         . $array->bytes;
 }
 
-sub encode {
+sub encode
+{
     my $arrays = shift;
-    my @names  = ref $arrays eq 'HASH' ? keys %$arrays : ();
+    my @names = ref $arrays eq 'HASH' ? keys %$arrays : ();
     my @arrays = ref $arrays eq 'HASH' ? @$arrays{@names} : @$arrays;
-    for my $array (@arrays) {
+    for my $array (@arrays)
+    {
         AI::MXNet::Keshi::fail('save: got ' . ($array // 'undef') . ', want an AI::MXNet::NDArray')
             if not blessed($array)
             or not $array->isa('AI::MXNet::NDArray');
@@ -41,7 +54,8 @@ sub encode {
         pack('Q<', scalar @names), map { pack('Q</a*', $_) } @names;
 }
 
-sub save {
+sub save
+{
     my ($file, $arrays) = @_;
     AI::MXNet::Keshi::fail('save: got ' . ($arrays // 'undef') . ', want a list or a hash of arrays')
         if blessed($arrays)
@@ -55,7 +69,8 @@ sub save {
 
 # -- reading; `$bytes` is a reference, `$at` the place in it
 
-sub _take {
+sub _take
+{
     my ($bytes, $at, $format, $size) = @_;
     _invalid("it ends after $$at bytes of what should follow") if $$at + $size > length $$bytes;
     my @values = unpack $format, substr $$bytes, $$at, $size;
@@ -63,7 +78,8 @@ sub _take {
     return wantarray ? @values : $values[0];
 }
 
-sub _dims {
+sub _dims
+{
     my ($bytes, $at, $count, $letter, $size) = @_;
     _invalid("an array of $count dimensions") if $count < 0 or $count > 32;
     my @dims = _take($bytes, $at, "$letter$count", $size * $count);
@@ -72,23 +88,29 @@ sub _dims {
 }
 
 # One record at offset `$start`: the array (undef for a record of none) and the offset behind it.
-sub decode_one {
+sub decode_one
+{
     my ($bytes, $start) = @_;
-    my $at    = $start;
+    my $at = $start;
     my $magic = _take($bytes, \$at, 'L<', 4);
     my @shape;
-    if ($magic == $V2) {
+    if ($magic == $V2)
+    {
         my $stype = _take($bytes, \$at, 'l<', 4);
-        AI::MXNet::Keshi::fail("load: a sparse array (storage type $stype), and this build reads dense ones") if $stype != 0;
+        AI::MXNet::Keshi::fail("load: a sparse array (storage type $stype), and this build reads dense ones")
+            if $stype != 0;
         @shape = _dims($bytes, \$at, scalar _take($bytes, \$at, 'l<', 4), 'q<', 8);
     }
-    elsif ($magic == $V1) {
+    elsif ($magic == $V1)
+    {
         @shape = _dims($bytes, \$at, scalar _take($bytes, \$at, 'l<', 4), 'q<', 8);
     }
-    elsif ($magic == $V3) {
+    elsif ($magic == $V3)
+    {
         _invalid('an array with NumPy shape semantics');
     }
-    else {
+    else
+    {
         @shape = _dims($bytes, \$at, $magic, 'L<', 4);
     }
     return (undef, $at) if not @shape;
@@ -96,23 +118,28 @@ sub decode_one {
     my $dtype = $code >= 0 ? $DTYPE[$code] : undef;
     _invalid("a dtype numbered $code") if not defined $dtype;
     my $size = $SIZE{$dtype};
-    for my $dim (@shape) {
+    for my $dim (@shape)
+    {
         $size *= $dim;
-        _invalid("an array of shape @shape in a file of @{[ length $$bytes ]} bytes") if $size > length $$bytes;
+        _invalid("an array of shape @shape in a file of @{[ length $$bytes ]} bytes")
+            if $size > length $$bytes;
     }
     my $data = _take($bytes, \$at, 'a*', $size);
-    return (AI::MXNet::NDArray->from_bytes($data, \@shape, dtype => $dtype, ctx => AI::MXNet::Context->cpu), $at);
+    return (AI::MXNet::NDArray->from_bytes($data, \@shape, dtype => $dtype, ctx => AI::MXNet::Context->cpu),
+        $at);
 }
 
-sub decode {
+sub decode
+{
     my $bytes = shift;
-    my $at    = 0;
+    my $at = 0;
     _invalid('it is shorter than its header') if not defined $bytes or length $bytes < 24;
     my ($magic, $reserved, $count) = _take(\$bytes, \$at, 'Q<3', 24);
     _invalid(sprintf 'it begins with %#x, want %#x', $magic, $LIST) if $magic != $LIST;
-    _invalid("$count arrays in @{[ length $bytes ]} bytes")         if $count * 4 > length $bytes;
+    _invalid("$count arrays in @{[ length $bytes ]} bytes") if $count * 4 > length $bytes;
     my @arrays;
-    for (1 .. $count) {
+    for (1 .. $count)
+    {
         (my $array, $at) = decode_one(\$bytes, $at);
         push @arrays, $array;
     }
@@ -120,16 +147,18 @@ sub decode {
     return \@arrays if not $named;
     _invalid("$named names for $count arrays") if $named != $count;
     my %named;
-    for my $array (@arrays) {
+    for my $array (@arrays)
+    {
         my $length = _take(\$bytes, \$at, 'Q<', 8);
-        my $name   = _take(\$bytes, \$at, 'a*', $length);
+        my $name = _take(\$bytes, \$at, 'a*', $length);
         utf8::decode($name);
         $named{$name} = $array;
     }
     return \%named;
 }
 
-sub load {
+sub load
+{
     my $file = shift;
     open my $in, '<:raw', $file or AI::MXNet::Keshi::fail("load: cannot read $file: $!");
     my $bytes = do { local $/ = undef; <$in> };

@@ -6,20 +6,21 @@ use AI::MXNet::Keshi;
 use Scalar::Util qw(blessed looks_like_number);
 
 my %arithmetic = (
-    '+'  => 'add',
-    '-'  => 'subtract',
-    '*'  => 'multiply',
-    '/'  => 'divide',
+    '+' => 'add',
+    '-' => 'subtract',
+    '*' => 'multiply',
+    '/' => 'divide',
     '**' => 'power',
     '==' => 'equal',
     '!=' => 'not_equal',
-    '>'  => 'greater',
+    '>' => 'greater',
     '>=' => 'greater_equal',
-    '<'  => 'lesser',
+    '<' => 'lesser',
     '<=' => 'lesser_equal',
 );
 
-sub _binary {
+sub _binary
+{
     my $method = shift;
     return sub {
         my ($self, $other, $swapped) = @_;
@@ -29,44 +30,49 @@ sub _binary {
 }
 
 use overload
-    (map { my $method = $arithmetic{$_}; $_ => _binary($method) } keys %arithmetic),
-    (
-        map {
-            my $method = $arithmetic{$_};
-            "$_=" => sub { $_[0]->set(_binary($method)->(@_[0, 1])) }
-        } qw(+ - * / **)
+    (map { my $method = $arithmetic{$_}; $_ => _binary($method) } keys %arithmetic), (
+    map {
+        my $method = $arithmetic{$_};
+        "$_=" => sub { $_[0]->set(_binary($method)->(@_[0, 1])) }
+    } qw(+ - * / **)
     ),
-    '.='   => sub { $_[0]->set($_[1]) },
-    '='    => sub { $_[0] },
+    '.=' => sub { $_[0]->set($_[1]) },
+    '=' => sub { $_[0] },
     'bool' => sub { !!$_[0]->sever },
-    '""'   => sub { '' . $_[0]->sever };
+    '""' => sub { '' . $_[0]->sever };
 
-sub new {
+sub new
+{
     my ($class, %fields) = @_;
     return bless {%fields}, $class;
 }
 
 sub parent { return $_[0]{parent} }
-sub begin  { return $_[0]{begin} }
-sub end    { return $_[0]{end} }
+sub begin { return $_[0]{begin} }
+sub end { return $_[0]{end} }
 
-sub shape {
+sub shape
+{
     my $self = shift;
     return [map { $self->{end}[$_] - $self->{begin}[$_] } 0 .. $#{ $self->{begin} }];
 }
 
-sub sever {
+sub sever
+{
     my $self = shift;
-    return AI::MXNet::NDArray->AI::MXNet::NDArray::Base::slice($self->{parent}, { begin => $self->{begin}, end => $self->{end} });
+    return AI::MXNet::NDArray->AI::MXNet::NDArray::Base::slice($self->{parent},
+        { begin => $self->{begin}, end => $self->{end} });
 }
 
 # Writes into the parent and returns it.
-sub set {
+sub set
+{
     my ($self, $value) = @_;
     my $parent = $self->{parent};
     my %region = (begin => $self->{begin}, end => $self->{end}, out => $parent);
     AI::MXNet::Keshi::fail("$parent is not writable") if not $parent->writable;
-    if (not ref $value) {
+    if (not ref $value)
+    {
         AI::MXNet::Keshi::fail("slice: Validation failed for 'AcceptableInput': got "
                 . (defined $value ? "'$value'" : 'undef')
                 . ', want a number, a list, a PDL or an AI::MXNet::NDArray')
@@ -74,16 +80,18 @@ sub set {
         AI::MXNet::NDArray->_crop_assign_scalar($parent, { %region, scalar => $value });
         return $parent;
     }
-    if (blessed($value) and $value->isa(__PACKAGE__)) {
+    if (blessed($value) and $value->isa(__PACKAGE__))
+    {
         $value = $value->sever;
     }
-    elsif (not blessed($value) or not $value->isa('AI::MXNet::NDArray')) {
+    elsif (not blessed($value) or not $value->isa('AI::MXNet::NDArray'))
+    {
         $value = AI::MXNet::NDArray->array($value, ctx => $parent->context);
     }
     my @want = @{ $self->shape };
-    my @got  = @{ $value->shape };
+    my @got = @{ $value->shape };
     AI::MXNet::Keshi::fail("slice: value $value does not match slice dim sizes [@want]") if @want != @got;
-    AI::MXNet::Keshi::fail("Slice [@want]  != $value given as value")                    if "@want" ne "@got";
+    AI::MXNet::Keshi::fail("Slice [@want]  != $value given as value") if "@want" ne "@got";
     AI::MXNet::NDArray->_crop_assign($parent, $value, \%region);
     return $parent;
 }
@@ -93,11 +101,13 @@ sub DESTROY { }
 our $AUTOLOAD;
 
 # Everything else reads the elements first.
-sub AUTOLOAD {    ## no critic (ProhibitAutoloading)
+sub AUTOLOAD
+{    ## no critic (ProhibitAutoloading)
     my ($self, @args) = @_;
     my ($method) = $AUTOLOAD =~ /(\w+)$/;
     AI::MXNet::Keshi::fail(qq(Can't locate object method "$method" via package ") . __PACKAGE__ . '"')
-        if not ref $self or not AI::MXNet::NDArray->can($method);
+        if not ref $self
+        or not AI::MXNet::NDArray->can($method);
     return $self->sever->$method(@args);
 }
 
