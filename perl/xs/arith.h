@@ -149,13 +149,33 @@ static SV *keshi_cast(pTHX_ KsArray *a, I32 dtype)
     return sv_2mortal(keshi_wrap(keshi_invoke_1(aTHX_ keshi_op(aTHX_ keshi_cast_op, "Cast"), a, 1, index, &value, NULL)));
 }
 
-/* A mortal copy, of any dtype and on any device; recorded when recording. */
+/* The elements of `from` into `to`, which has its shape and any dtype and device; recorded when recording. */
+static void keshi_copy_into(pTHX_ KsArray *from, KsArray *to)
+{
+    static const uint32_t index[] = { 0 };
+    const KsOp *cast = keshi_op(aTHX_ keshi_cast_op, "Cast"), *copy = keshi_op(aTHX_ keshi_copyto, "_copyto");
+    Device here = keshi_device_of(aTHX_ from), there = keshi_device_of(aTHX_ to);
+    bool same_device = here.type == there.type && here.id == there.id;
+    I32 have, want;
+    CHECK(ks_array_dtype(from, &have));
+    CHECK(ks_array_dtype(to, &want));
+    if (have != want && same_device) {
+        KsValue value = keshi_text(keshi_dtype_name(want));
+        (void)keshi_invoke_1(aTHX_ cast, from, 1, index, &value, to);
+        return;
+    }
+    if (have != want)
+        from = MG_ARRAY(keshi_magic(keshi_cast(aTHX_ from, want)));
+    (void)keshi_invoke_1(aTHX_ copy, from, 0, NULL, NULL, to);
+}
+
+/* A mortal copy, of any dtype and on any device. */
 static SV *keshi_copy(pTHX_ KsArray *a, I32 dtype, Device device)
 {
     Dims dims = keshi_dims(aTHX_ a);
     KsArray *copy;
     SV *sv = keshi_new(aTHX_ dtype, &dims, device, &copy);
-    (void)keshi_invoke_1(aTHX_ keshi_op(aTHX_ keshi_copyto, "_copyto"), a, 0, NULL, NULL, copy);
+    keshi_copy_into(aTHX_ a, copy);
     return sv;
 }
 
@@ -203,7 +223,7 @@ static void keshi_assign(pTHX_ MAGIC *mg, SV *value)
         if (!keshi_same_dims(&want, &got))
             keshi_fail(aTHX_ "Shape inconsistant: expected %s vs got %s", keshi_dims_text(aTHX_ &want, ","),
                        keshi_dims_text(aTHX_ &got, ","));
-        (void)keshi_invoke_1(aTHX_ keshi_op(aTHX_ keshi_copyto, "_copyto"), MG_ARRAY(from), 0, NULL, NULL, to);
+        keshi_copy_into(aTHX_ MG_ARRAY(from), to);
     } else
         keshi_fail(aTHX_ "set: Validation failed for 'AcceptableInput': got %s, want a number, a list, a PDL or an "
                    "AI::MXNet::NDArray", keshi_kind(aTHX_ value));

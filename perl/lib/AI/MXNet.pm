@@ -24,8 +24,7 @@ use Time::HiRes ();
 
 our $VERSION = '1.6';
 
-BEGIN
-{
+BEGIN {
     eval { require Hash::Ordered; 1 } or require AI::MXNet::HashOrdered;
 }
 
@@ -64,8 +63,7 @@ my %package = (
 );
 {
     no strict 'refs';
-    for my $name (keys %package)
-    {
+    for my $name (keys %package) {
         my $package = __PACKAGE__ . "::$package{$name}";
         *$name = sub { return $package };
     }

@@ -5,13 +5,10 @@ use warnings;
 
 # The real one, where another folder of @INC has it.
 my ($real) = grep { -e and $_ ne __FILE__ } map { "$_/Hash/Ordered.pm" } grep { not ref } @INC;
-if ($real)
-{
+if ($real) {
     my $done = do $real;
     die $@ || "cannot read $real: $!" if not $done;
-}
-else
-{
+} else {
     require AI::MXNet::HashOrdered;
 }
 

@@ -29,8 +29,7 @@ sub grad_and_loss
     return sub {
         my @args = @_;
         my @variables = defined $argnum ? @args[ref $argnum ? @$argnum : $argnum] : @args;
-        for my $variable (@variables)
-        {
+        for my $variable (@variables) {
             AI::MXNet::Keshi::fail(
                 'grad_and_loss: type of autograd input should NDArray, got ' . ($variable // 'undef'))
                 if not _is_array($variable);
@@ -60,8 +59,7 @@ sub _outputs
     my ($function, $inputs) = @_;
     my $result = $function->(@$inputs);
     my @outputs = ref $result eq 'ARRAY' ? @$result : $result;
-    for my $output (@outputs)
-    {
+    for my $output (@outputs) {
         AI::MXNet::Keshi::fail('gradcheck: the sub returned ' . ($output // 'undef') . ', want arrays')
             if not _is_array($output);
     }
@@ -72,8 +70,7 @@ sub _position
 {
     my ($flat, $shape) = @_;
     my @at;
-    for my $size (reverse @$shape)
-    {
+    for my $size (reverse @$shape) {
         unshift @at, $flat % $size;
         $flat = int($flat / $size);
     }
@@ -84,18 +81,14 @@ sub gradcheck
 {
     my ($class, $function, $inputs, %opt) = @_;
     my %default = (eps => 1e-5, rtol => 1e-4, atol => 1e-6, report => 0);
-    for my $name (keys %opt)
-    {
-        AI::MXNet::Keshi::fail(
-            "gradcheck: no such named argument '$name', want one of eps, rtol, atol, report")
+    for my $name (keys %opt) {
+        AI::MXNet::Keshi::fail("gradcheck: no such named argument '$name', want one of eps, rtol, atol, report")
             if not exists $default{$name};
     }
     %opt = (%default, %opt);
     my @inputs = ref $inputs eq 'ARRAY' ? @$inputs : $inputs;
-    for my $i (0 .. $#inputs)
-    {
-        AI::MXNet::Keshi::fail(
-            "gradcheck: input $i is " . ($inputs[$i] // 'undef') . ', want an AI::MXNet::NDArray')
+    for my $i (0 .. $#inputs) {
+        AI::MXNet::Keshi::fail("gradcheck: input $i is " . ($inputs[$i] // 'undef') . ', want an AI::MXNet::NDArray')
             if not _is_array($inputs[$i]);
     }
 
@@ -116,8 +109,7 @@ sub gradcheck
         return $sum;
     };
     my (@wrong, $checked);
-    for my $i (0 .. $#inputs)
-    {
+    for my $i (0 .. $#inputs) {
         my $x = $inputs[$i]->aspdl->flat->sever;
         my @analytic = $grads[$i]->aspdl->list;
         my $put = sub {
@@ -127,8 +119,7 @@ sub gradcheck
             my @dims = reverse @{ $inputs[$i]->shape };
             $inputs[$i]->set($changed->reshape(@dims));
         };
-        for my $flat (0 .. $#analytic)
-        {
+        for my $flat (0 .. $#analytic) {
             my $value = $x->at($flat);
             my $step = $opt{eps} * (abs $value > 1 ? abs $value : 1);
             $put->($flat, $value + $step);
@@ -150,11 +141,9 @@ sub gradcheck
         }
     }
     return \@wrong if $opt{report};
-    if (@wrong)
-    {
+    if (@wrong) {
         my @lines =
-            map { "input $_->{input}, element $_->{element}: analytic $_->{analytic}, numeric $_->{numeric}" }
-            @wrong;
+            map { "input $_->{input}, element $_->{element}: analytic $_->{analytic}, numeric $_->{numeric}" } @wrong;
         splice @lines, 10, @lines - 10, '...' if @lines > 10;
         AI::MXNet::Keshi::fail(join "\n    ",
             'gradcheck: ' . @wrong . " of $checked elements differ from central differences", @lines);

@@ -102,8 +102,7 @@ sub range
 {
     my ($begin, $end, $step) = (@_, 1);
     my @values;
-    for (my $value = $begin; $value < $end; $value += $step)
-    {
+    for (my $value = $begin; $value < $end; $value += $step) {
         push @values, $value;
     }
     return @values;
@@ -127,8 +126,7 @@ sub bisect_left
     $low //= 0;
     $high //= @$list;
     AI::MXNet::Keshi::fail('bisect_left: the low end must not be negative') if $low < 0;
-    while ($low < $high)
-    {
+    while ($low < $high) {
         my $middle = int(($low + $high) / 2);
         if ($list->[$middle] < $x) { $low = $middle + 1 }
         else { $high = $middle }
@@ -162,8 +160,7 @@ sub build_param_doc
     my ($names, $types, $docs, $once) = @_;
     $once //= 1;
     my (%seen, @lines);
-    for my $i (0 .. $#$names)
-    {
+    for my $i (0 .. $#$names) {
         next if $once and $seen{ $names->[$i] }++;
         next if $names->[$i] eq 'num_args';
         push @lines, "$names->[$i] : $types->[$i]" . (length $docs->[$i] ? "\n    $docs->[$i]" : '');
@@ -265,8 +262,7 @@ sub PDL::rand_sparse
     return rand_sparse(@args);
 }
 
-if ($CCS)
-{
+if ($CCS) {
     # PDL::CCS sorts by column; these are in the order of rows.
     my $order = sub {
         my $self = shift;

@@ -20,9 +20,8 @@ sub new
     @args = (device_type => $args[0]->device_type, device_id => $args[0]->device_id) if @args == 1;
     AI::MXNet::Keshi::fail('Context: got an odd number of arguments, want names and values') if @args % 2;
     my %given = (device_type => 'cpu', device_id => 0, @args);
-    my $self = bless {}, $class;
-    for my $name (sort keys %given)
-    {
+    my $self = bless {}, ref $class || $class;
+    for my $name (sort keys %given) {
         AI::MXNet::Keshi::fail("Context: no such named argument '$name', want device_type or device_id")
             if $name !~ /^device_(?:type|id)$/;
         $self->$name($given{$name});
@@ -33,10 +32,8 @@ sub new
 sub device_type
 {
     my ($self, $type) = @_;
-    if (@_ > 1)
-    {
-        AI::MXNet::Keshi::fail(
-            'Context: device_type got ' . ($type // 'undef') . ', want cpu, gpu or cpu_pinned')
+    if (@_ > 1) {
+        AI::MXNet::Keshi::fail('Context: device_type got ' . ($type // 'undef') . ', want cpu, gpu or cpu_pinned')
             if not defined $type
             or not devstr2type->{$type};
         $self->{device_type} = "$type";
@@ -47,8 +44,7 @@ sub device_type
 sub device_id
 {
     my ($self, $id) = @_;
-    if (@_ > 1)
-    {
+    if (@_ > 1) {
         AI::MXNet::Keshi::fail('Context: device_id got ' . ($id // 'undef') . ', want a whole number')
             if not defined $id
             or ref $id

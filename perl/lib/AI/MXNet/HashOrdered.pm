@@ -63,8 +63,7 @@ sub exists { return exists $_[0]{values}{ $_[1] } }    ## no critic (ProhibitBui
 sub set
 {
     my ($self, $key, $value) = @_;
-    if (not CORE::exists $self->{values}{$key})
-    {
+    if (not CORE::exists $self->{values}{$key}) {
         CORE::push @{ $self->{keys} }, $key;
         $self->{place}{$key} = $#{ $self->{keys} };
     }
@@ -109,8 +108,7 @@ sub push
 {    ## no critic (ProhibitBuiltinHomonyms)
     my ($self, @pairs) = @_;
     _odd('push') if @pairs % 2;
-    while (my ($key, $value) = splice @pairs, 0, 2)
-    {
+    while (my ($key, $value) = splice @pairs, 0, 2) {
         $self->delete($key);
         $self->set($key, $value);
     }
@@ -125,8 +123,7 @@ sub unshift
     $self->clear;
     my %new = @pairs;
     $self->set(CORE::shift(@pairs), CORE::shift(@pairs)) while @pairs;
-    while (my ($key, $value) = splice @rest, 0, 2)
-    {
+    while (my ($key, $value) = splice @rest, 0, 2) {
         $self->set($key, $value) if not CORE::exists $new{$key};
     }
     return scalar $self->keys;
@@ -136,8 +133,7 @@ sub merge
 {
     my ($self, @pairs) = @_;
     _odd('merge') if @pairs % 2;
-    while (my ($key, $value) = splice @pairs, 0, 2)
-    {
+    while (my ($key, $value) = splice @pairs, 0, 2) {
         $self->set($key, $value);
     }
     return scalar $self->keys;
@@ -176,8 +172,7 @@ my %change = (
     or_equals => sub { $_[0] ||= $_[1] },
     dor_equals => sub { $_[0] //= $_[1] },
 );
-for my $name (CORE::keys %change)
-{
+for my $name (CORE::keys %change) {
     no strict 'refs';
     my $code = $change{$name};
     *$name = sub {

@@ -12,8 +12,7 @@ my $home = __FILE__ =~ s{AI/MXNet/Later\.pm$}{}r;
 sub defer
 {
     my ($class, @packages) = @_;
-    for my $package (@packages)
-    {
+    for my $package (@packages) {
         (my $file = "$package.pm") =~ s{::}{/}g;
         no strict 'refs';
         push @{"${package}::ISA"}, 'AI::MXNet::Later::Package' if not $INC{$file};
@@ -27,8 +26,7 @@ sub arrive
     my $package = shift;
     my @files = map { s{::}{/}gr . '.pm' } $package, $package =~ s/::\w+$//r;
     pop @files if $files[-1] eq 'AI/MXNet.pm';
-    for my $file (grep { -e "$home$_" } @files)
-    {
+    for my $file (grep { -e "$home$_" } @files) {
         no strict 'refs';
         require $file;
         @{"${package}::ISA"} = grep { $_ ne 'AI::MXNet::Later::Package' } @{"${package}::ISA"};

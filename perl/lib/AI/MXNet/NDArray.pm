@@ -55,8 +55,7 @@ sub _named
     my ($who, $defaults, @given) = @_;
     _fail("$who: got an odd number of named arguments") if @given % 2;
     my %given = (%$defaults, @given);
-    for my $name (keys %given)
-    {
+    for my $name (keys %given) {
         next if exists $defaults->{$name};
         _fail("$who: no such named argument '$name', want one of " . join ', ', sort keys %$defaults);
     }
@@ -108,8 +107,7 @@ sub concatenate
     my ($class, $arrays, @given) = @_;
     my $arg = _named('concatenate', { axis => 0, always_copy => 1 }, @given);
     _fail('concatenate: no arrays provided') if ref $arrays ne 'ARRAY' or not @$arrays;
-    for my $array (@$arrays)
-    {
+    for my $array (@$arrays) {
         _fail('concatenate: got ' . ($array // 'undef') . ', want an AI::MXNet::NDArray')
             if not _is_array($array);
     }
@@ -120,8 +118,7 @@ sub concatenate
         splice @shape, $arg->{axis}, 1;
         return join(',', @shape) . ' ' . $_[0]->dtype;
     };
-    for my $i (1 .. @rest)
-    {
+    for my $i (1 .. @rest) {
         _fail("concatenate: first array $first and $i array $arrays->[$i] do not match")
             if $rest_of->($first) ne $rest_of->($arrays->[$i]);
     }
@@ -205,8 +202,7 @@ sub moveaxis
 {
     my ($self, $source, $destination) = @_;
     my $ndim = $self->ndim;
-    for my $axis ($source, $destination)
-    {
+    for my $axis ($source, $destination) {
         _whole('moveaxis', 'axis', $axis);
         _fail("moveaxis: axis got $axis, want one of " . -$ndim . ' to ' . ($ndim - 1))
             if $axis < -$ndim
@@ -228,7 +224,7 @@ sub broadcast_to
     my @wanted = @{ $args[0] };
     my @shape = @{ $self->shape };
     my @padded = ((1) x (@wanted - @shape), @shape);
-    _fail('broadcast_to: operands could not be broadcast together with remapped shapes[original->remapped]: '
+    _fail(    'broadcast_to: operands could not be broadcast together with remapped shapes[original->remapped]: '
             . "[@shape]->[@padded] and requested shape [@wanted]")
         if @padded != @wanted
         or grep { $padded[$_] != $wanted[$_] and $padded[$_] != 1 } 0 .. $#wanted;
@@ -242,11 +238,9 @@ sub slice_any
 {
     my ($self, @slices) = @_;
     _fail('slice: No slices supplied') if not @slices;
-    if (grep { defined and not ref and /^(?:begin|end|slice)$/ } @slices)
-    {
+    if (grep { defined and not ref and /^(?:begin|end|slice)$/ } @slices) {
         my $arg = _named('slice', { begin => undef, end => undef, step => undef }, @slices);
-        for my $name (qw(begin end step))
-        {
+        for my $name (qw(begin end step)) {
             delete $arg->{$name}, next if $name eq 'step' and not defined $arg->{step};
             $arg->{$name} =
                 [map { _whole('slice', $name, $_) } ref $arg->{$name} ? @{ $arg->{$name} } : $arg->{$name}];
@@ -256,15 +250,10 @@ sub slice_any
     return $self->_pick(@{ $slices[0] }) if @slices == 1 and ref $slices[0] eq 'ARRAY' and ref $slices[0][0];
     my @shape = @{ $self->shape };
     _fail('slice: Dimensions size ' . @shape . ' < slices size ' . @slices) if @slices > @shape;
-    _fail(    'slice: Dimensions size '
-            . @shape
-            . ' != slices size '
-            . @slices
-            . ', want one or one for each dimension')
+    _fail('slice: Dimensions size ' . @shape . ' != slices size ' . @slices . ', want one or one for each dimension')
         if @slices > 1 and @slices < @shape;
     my (@begin, @end);
-    for my $i (0 .. $#slices)
-    {
+    for my $i (0 .. $#slices) {
         my ($begin, $end) = _span($slices[$i], $i, $shape[$i]);
         push @begin, $begin;
         push @end, $end + 1;
@@ -279,8 +268,7 @@ sub _span
     my ($spec, $dimension, $size) = @_;
     return (0, $size - 1) if defined $spec and not ref $spec and $spec eq 'X';
     my @span = ref $spec eq 'ARRAY' ? @$spec : ($spec);
-    _fail(
-        "slice: dimension $dimension got " . ($spec // 'undef') . ", want 'X', a whole number or [from, to]")
+    _fail("slice: dimension $dimension got " . ($spec // 'undef') . ", want 'X', a whole number or [from, to]")
         if not @span
         or @span > 3
         or ref $spec and ref $spec ne 'ARRAY';
@@ -331,8 +319,7 @@ sub histogram
     my ($self, @args) = @_;
     my $last = $#args > 0 && ref $args[-1] eq 'HASH' ? pop @args : undef;
     push @args, %$last if $last;
-    for (my $i = $#args - 1; $i >= 0; $i -= 2)
-    {
+    for (my $i = $#args - 1; $i >= 0; $i -= 2) {
         last if ref $args[$i];
         $args[$i] = 'bin_cnt' if $args[$i] eq 'bins' and not ref $args[$i + 1];
     }
@@ -353,8 +340,7 @@ sub _cells
     my ($array, $depth) = @_;
     my $rows = $array->len;
     my @at = $rows > 8 ? (0 .. 2, undef, $rows - 3 .. $rows - 1) : 0 .. $rows - 1;
-    if ($array->ndim == 1)
-    {
+    if ($array->ndim == 1) {
         my @values = $array->aspdl->list;
         return '[' . join(' ', map { defined $_ ? sprintf '%.6g', $values[$_] : '...' } @at) . ']';
     }

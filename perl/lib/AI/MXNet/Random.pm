@@ -36,16 +36,13 @@ sub _arguments
 {
     my ($who, $names, @args) = @_;
     my %given;
-    if (ref $args[-1] eq 'HASH')
-    {
+    if (ref $args[-1] eq 'HASH') {
         %given = %{ pop @args };
     }
     my %known = (%common, map { $_ => 1 } @$names);
     my @positional;
-    while (@args)
-    {
-        if (defined $args[0] and not ref $args[0] and $known{ $args[0] })
-        {
+    while (@args) {
+        if (defined $args[0] and not ref $args[0] and $known{ $args[0] }) {
             AI::MXNet::Keshi::fail("$who: got the name $args[-1] without a value") if @args % 2;
             %given = (%given, @args);
             last;
@@ -57,8 +54,7 @@ sub _arguments
         if @positional > @order;
     my @filled = @order[0 .. $#positional];
     @given{@filled} = @positional;
-    for my $name (keys %given)
-    {
+    for my $name (keys %given) {
         AI::MXNet::Keshi::fail("$who: Cannot find argument '$name', want one of @order, out")
             if not $known{$name};
     }
@@ -72,8 +68,7 @@ sub _draw
     my @names = @{ $distribution{$name} }[grep { !($_ % 2) } 0 .. $#{ $distribution{$name} }];
     delete $given->{name};
     delete $given->{shape} if not defined $given->{shape};
-    if (grep { _is_array($given->{$_}) } @names)
-    {
+    if (grep { _is_array($given->{$_}) } @names) {
         my %renamed = $name eq 'normal' ? (loc => 'mu', scale => 'sigma') : ();
         my ($like) = grep { _is_array($_) } @{$given}{@names};
         my @arrays =
@@ -82,17 +77,13 @@ sub _draw
         my $operator = "_sample_$name";
         return AI::MXNet::NDArray->$operator(@arrays, $given);
     }
-    for my $parameter (@names)
-    {
+    for my $parameter (@names) {
         $given->{$parameter} //= $spec{$parameter};
         AI::MXNet::Keshi::fail("$name: $parameter is missing") if not defined $given->{$parameter};
     }
-    if (defined $given->{out})
-    {
+    if (defined $given->{out}) {
         delete @{$given}{qw(ctx dtype)};
-    }
-    else
-    {
+    } else {
         $given->{shape} //= 1;
         $given->{dtype} //= $name eq 'randint' ? 'int32' : 'float32';
         $given->{ctx} //= AI::MXNet::Context->current_ctx;
@@ -101,8 +92,7 @@ sub _draw
     return AI::MXNet::NDArray->$operator($given);
 }
 
-for my $name (grep { $_ ne 'exponential' } keys %distribution)
-{
+for my $name (grep { $_ ne 'exponential' } keys %distribution) {
     my @names = @{ $distribution{$name} }[grep { !($_ % 2) } 0 .. $#{ $distribution{$name} }];
     no strict 'refs';
     *$name = sub {
@@ -143,10 +133,8 @@ sub multinomial
     my %given = ref $args[-1] eq 'HASH' ? %{ pop @args } : ();
     my @names = qw(shape get_prob out dtype);
     my @positional;
-    while (@args)
-    {
-        if (not ref $args[0] and grep { $_ eq $args[0] } @names, 'name')
-        {
+    while (@args) {
+        if (not ref $args[0] and grep { $_ eq $args[0] } @names, 'name') {
             %given = (%given, @args);
             last;
         }

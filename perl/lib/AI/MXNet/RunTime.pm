@@ -17,8 +17,7 @@ my $features;
 sub Features
 {
     my $class = shift;
-    return $features //= do
-    {
+    return $features //= do {
         my %has = map { $_ => 0 } @names;
         my @simd = qw(CPU_SSE CPU_SSE2 CPU_SSE3 CPU_SSE4_1 CPU_SSE4_2 CPU_AVX CPU_AVX2 SSE);
         @has{@simd} = (1) x @simd if AI::MXNet::Keshi::simd_level() =~ /^avx/;

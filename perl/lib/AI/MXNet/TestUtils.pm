@@ -15,8 +15,7 @@ our @EXPORT_OK = qw(
 sub _pdls
 {
     my ($who, @pdls) = @_;
-    for my $pdl (@pdls)
-    {
+    for my $pdl (@pdls) {
         AI::MXNet::Keshi::fail("$who: got " . ($pdl // 'undef') . ', want a PDL')
             if not blessed($pdl)
             or not $pdl->isa('PDL');
@@ -159,8 +158,7 @@ sub conv
 {
     my $sym = 'AI::MXNet::Symbol';
     my $net = $sym->Variable('data');
-    for my $i (1, 2)
-    {
+    for my $i (1, 2) {
         $net = $sym->Convolution(
             data => $net,
             name => "conv$i",

@@ -28,8 +28,7 @@ subtype DimSize => as 'Int' => where { $_ >= 0 };
 subtype Shape => as 'ArrayRef[DimSize]';
 subtype Dropout => as 'Num' => where { $_ >= 0 and $_ <= 1 };
 subtype Index => as 'Int|Str';
-subtype AcceptableInput => as
-    'Num|PDL|PDL::Matrix|PDL::CCS::Nd|AI::MXNet::NDArray|AI::MXNet::NDArray::Slice|ArrayRef';
+subtype AcceptableInput => as 'Num|PDL|PDL::Matrix|PDL::CCS::Nd|AI::MXNet::NDArray|AI::MXNet::NDArray::Slice|ArrayRef';
 subtype IntList => as 'ArrayRef[Int]' => where { scalar @$_ };
 subtype AllOf => as 'Str' => where { $_ eq 'X' };
 subtype Slice => as 'Int|AllOf|IntList';

@@ -43,8 +43,7 @@ sub encode
     my $arrays = shift;
     my @names = ref $arrays eq 'HASH' ? keys %$arrays : ();
     my @arrays = ref $arrays eq 'HASH' ? @$arrays{@names} : @$arrays;
-    for my $array (@arrays)
-    {
+    for my $array (@arrays) {
         AI::MXNet::Keshi::fail('save: got ' . ($array // 'undef') . ', want an AI::MXNet::NDArray')
             if not blessed($array)
             or not $array->isa('AI::MXNet::NDArray');
@@ -94,23 +93,16 @@ sub decode_one
     my $at = $start;
     my $magic = _take($bytes, \$at, 'L<', 4);
     my @shape;
-    if ($magic == $V2)
-    {
+    if ($magic == $V2) {
         my $stype = _take($bytes, \$at, 'l<', 4);
         AI::MXNet::Keshi::fail("load: a sparse array (storage type $stype), and this build reads dense ones")
             if $stype != 0;
         @shape = _dims($bytes, \$at, scalar _take($bytes, \$at, 'l<', 4), 'q<', 8);
-    }
-    elsif ($magic == $V1)
-    {
+    } elsif ($magic == $V1) {
         @shape = _dims($bytes, \$at, scalar _take($bytes, \$at, 'l<', 4), 'q<', 8);
-    }
-    elsif ($magic == $V3)
-    {
+    } elsif ($magic == $V3) {
         _invalid('an array with NumPy shape semantics');
-    }
-    else
-    {
+    } else {
         @shape = _dims($bytes, \$at, $magic, 'L<', 4);
     }
     return (undef, $at) if not @shape;
@@ -118,15 +110,13 @@ sub decode_one
     my $dtype = $code >= 0 ? $DTYPE[$code] : undef;
     _invalid("a dtype numbered $code") if not defined $dtype;
     my $size = $SIZE{$dtype};
-    for my $dim (@shape)
-    {
+    for my $dim (@shape) {
         $size *= $dim;
         _invalid("an array of shape @shape in a file of @{[ length $$bytes ]} bytes")
             if $size > length $$bytes;
     }
     my $data = _take($bytes, \$at, 'a*', $size);
-    return (AI::MXNet::NDArray->from_bytes($data, \@shape, dtype => $dtype, ctx => AI::MXNet::Context->cpu),
-        $at);
+    return (AI::MXNet::NDArray->from_bytes($data, \@shape, dtype => $dtype, ctx => AI::MXNet::Context->cpu), $at);
 }
 
 sub decode
@@ -138,8 +128,7 @@ sub decode
     _invalid(sprintf 'it begins with %#x, want %#x', $magic, $LIST) if $magic != $LIST;
     _invalid("$count arrays in @{[ length $bytes ]} bytes") if $count * 4 > length $bytes;
     my @arrays;
-    for (1 .. $count)
-    {
+    for (1 .. $count) {
         (my $array, $at) = decode_one(\$bytes, $at);
         push @arrays, $array;
     }
@@ -147,8 +136,7 @@ sub decode
     return \@arrays if not $named;
     _invalid("$named names for $count arrays") if $named != $count;
     my %named;
-    for my $array (@arrays)
-    {
+    for my $array (@arrays) {
         my $length = _take(\$bytes, \$at, 'Q<', 8);
         my $name = _take(\$bytes, \$at, 'a*', $length);
         utf8::decode($name);

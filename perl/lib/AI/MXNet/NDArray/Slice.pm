@@ -5,19 +5,23 @@ use warnings;
 use AI::MXNet::Keshi;
 use Scalar::Util qw(blessed looks_like_number);
 
-my %arithmetic = (
-    '+' => 'add',
-    '-' => 'subtract',
-    '*' => 'multiply',
-    '/' => 'divide',
-    '**' => 'power',
-    '==' => 'equal',
-    '!=' => 'not_equal',
-    '>' => 'greater',
-    '>=' => 'greater_equal',
-    '<' => 'lesser',
-    '<=' => 'lesser_equal',
-);
+my %arithmetic;
+
+BEGIN {
+    %arithmetic = (
+        '+' => 'add',
+        '-' => 'subtract',
+        '*' => 'multiply',
+        '/' => 'divide',
+        '**' => 'power',
+        '==' => 'equal',
+        '!=' => 'not_equal',
+        '>' => 'greater',
+        '>=' => 'greater_equal',
+        '<' => 'lesser',
+        '<=' => 'lesser_equal',
+    );
+}
 
 sub _binary
 {
@@ -71,8 +75,7 @@ sub set
     my $parent = $self->{parent};
     my %region = (begin => $self->{begin}, end => $self->{end}, out => $parent);
     AI::MXNet::Keshi::fail("$parent is not writable") if not $parent->writable;
-    if (not ref $value)
-    {
+    if (not ref $value) {
         AI::MXNet::Keshi::fail("slice: Validation failed for 'AcceptableInput': got "
                 . (defined $value ? "'$value'" : 'undef')
                 . ', want a number, a list, a PDL or an AI::MXNet::NDArray')
@@ -80,12 +83,9 @@ sub set
         AI::MXNet::NDArray->_crop_assign_scalar($parent, { %region, scalar => $value });
         return $parent;
     }
-    if (blessed($value) and $value->isa(__PACKAGE__))
-    {
+    if (blessed($value) and $value->isa(__PACKAGE__)) {
         $value = $value->sever;
-    }
-    elsif (not blessed($value) or not $value->isa('AI::MXNet::NDArray'))
-    {
+    } elsif (not blessed($value) or not $value->isa('AI::MXNet::NDArray')) {
         $value = AI::MXNet::NDArray->array($value, ctx => $parent->context);
     }
     my @want = @{ $self->shape };

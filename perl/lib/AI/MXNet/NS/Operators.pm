@@ -12,8 +12,7 @@ sub import
 {
     my ($self, @pairs) = @_;
     my $prefix = pop @pairs;
-    while (my ($package, $class) = splice @pairs, 0, 2)
-    {
+    while (my ($package, $class) = splice @pairs, 0, 2) {
         no strict 'refs';
         @{"${package}::ISA"} = ();
         *{"${package}::DESTROY"} = sub { };

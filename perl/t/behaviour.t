@@ -1,0 +1,14 @@
+use strict;
+use warnings;
+use File::Spec;
+use Test::More;
+
+# Each script prints what the original interface printed.
+my @perl = ($^X, map { '-I' . File::Spec->rel2abs($_) } grep { !ref } @INC);
+for my $script (glob 't/behaviour/*/*.pl') {
+    my $wanted = do { open my $in, '<', $script =~ s/pl$/out/r or die $!; local $/ = undef; <$in> };
+    my $printed = do { open my $out, '-|', @perl, $script or die $!; local $/ = undef; <$out> };
+    is($printed, $wanted, $script);
+}
+
+done_testing;
