@@ -1,10 +1,10 @@
 //! The house stays as it was drawn: dependencies point one way, no circle appears, and what is confined to one file
-//! stays there. Reads the imports of `runtime/` and `ffi/`; a failure names the file and what it must not use.
+//! stays there. Reads the imports of `runtime/`, `ffi/` and `perl/`; a failure names the file and what it must not use.
 
 #[path = "house/imports.rs"]
 mod imports;
 
-use imports::{Module, read_crate};
+use imports::{Module, files, read_crate};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -144,6 +144,54 @@ fn graph_and_abi_name_no_operator() {
         }
     }
     expect_none("they replay whatever the table holds", &found);
+}
+
+#[test]
+fn perl_sees_the_abi_only() {
+    let perl = root().join("perl");
+    let mut found = Vec::new();
+    for path in files(&perl.join("xs"), "h")
+        .into_iter()
+        .chain(files(&perl.join("xs"), "xs"))
+        .chain([perl.join("Keshi.xs")])
+    {
+        for line in std::fs::read_to_string(&path).unwrap().lines() {
+            let header = line.trim().strip_prefix("#include \"").and_then(|rest| rest.split('"').next());
+            if let Some(header) = header.filter(|h| !h.starts_with("xs/") && h.contains('/')) {
+                found.push(format!("{} includes {header}", path.display()));
+            }
+        }
+    }
+    expect_none("of the library, Perl's C code sees keshi.h alone", &found);
+}
+
+#[test]
+fn perl_modules_load_in_no_circle() {
+    let lib = root().join("perl/lib");
+    let mut uses: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for path in files(&lib, "pm") {
+        let name =
+            path.strip_prefix(&lib).unwrap().with_extension("").display().to_string().replace('/', "::");
+        uses.insert(name, loaded_by(&std::fs::read_to_string(&path).unwrap()));
+    }
+    expect_none("modules that load each other in a circle", &circles(&uses));
+}
+
+/// Modules of ours that a Perl file loads, its documentation left out.
+fn loaded_by(text: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let mut is_pod = false;
+    for line in text.lines().take_while(|line| *line != "__END__") {
+        if line.starts_with('=') {
+            is_pod = !line.starts_with("=cut");
+        }
+        let line = line.trim_start();
+        if !is_pod && ["use ", "require ", "extends ", "with "].iter().any(|word| line.starts_with(word)) {
+            let words = line.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':'));
+            found.extend(words.filter(|word| word.starts_with("AI::MXNet")).map(Into::into));
+        }
+    }
+    found
 }
 
 /// Each circle once, as `a -> b -> a`.
