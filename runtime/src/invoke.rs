@@ -59,7 +59,7 @@ pub fn parse_named(op: &'static OpDef, named: &[(&str, Value)], inputs: usize) -
 }
 
 /// Shapes and dtypes of all outputs of a call whose inputs are known.
-fn infer(op: &OpDef, params: &Params, ins: &[&Tensor]) -> Result<Specs> {
+fn infer(op: &OpDef, params: &Params, ins: &[&Tensor], given: &[&Array]) -> Result<Specs> {
     let n = (op.outputs)(params);
     // The two common cases without the detour over partly known shapes.
     let dims: Option<Dims> = match (op.shape, ins) {
@@ -85,8 +85,12 @@ fn infer(op: &OpDef, params: &Params, ins: &[&Tensor]) -> Result<Specs> {
             let mut shapes: SmallVec<[Partial; 4]> = ins.iter().map(|t| Partial::from(t.dims())).collect();
             let mut outs: SmallVec<[Partial; 4]> = smallvec![Partial::UNKNOWN; n];
             op.infer_shape(&mut Shapes { params, ins: &mut shapes, outs: &mut outs })?;
+            // What the rule leaves open, a given array decides.
             let known = |(i, s): (usize, &Partial)| {
-                s.known().ok_or_else(|| err!(Shape, "the shape of output {i} cannot be inferred, got {s}"))
+                let asked = || given.get(i).filter(|_| !s.is_known()).map(|g| Dims::from_slice(g.dims()));
+                s.known()
+                    .or_else(asked)
+                    .ok_or_else(|| err!(Shape, "the shape of output {i} cannot be inferred, got {s}"))
             };
             outs.iter().enumerate().map(known).collect::<Result<_>>()?
         }
@@ -96,6 +100,10 @@ fn infer(op: &OpDef, params: &Params, ins: &[&Tensor]) -> Result<Specs> {
         None => {
             let mut types: SmallVec<[Option<DType>; 4]> = ins.iter().map(|t| Some(t.dtype())).collect();
             let mut outs: SmallVec<[Option<DType>; 4]> = smallvec![None; n];
+            // A rule may leave the choice to a given array: it sees that array's dtype where there are no inputs to tell.
+            if ins.is_empty() {
+                outs.iter_mut().zip(given).for_each(|(d, g)| *d = Some(g.dtype()));
+            }
             op.infer_type(&mut Types { params, ins: &mut types, outs: &mut outs })?;
             outs.iter().map(|d| d.unwrap_or_default()).collect()
         }
@@ -193,7 +201,7 @@ fn call(op: &'static OpDef, ins: &[&Array], params: &Params, given: &[&Array]) -
         record(op, ins, params, &tensors, &[out.tensor()], std::slice::from_ref(&out));
         return Ok(smallvec![out]);
     }
-    let specs = infer(op, params, &tensors)?;
+    let specs = infer(op, params, &tensors, given)?;
     check_given(given, &specs, visible, mode::is_recording())?;
     let device: Device = match (tensors.first(), op.device) {
         (_, Some(f)) => f(params),

@@ -27,7 +27,10 @@ fn older_records_hold_what_they_held() {
     for name in ["legacy_v0", "legacy_v1"] {
         let loaded = load(&file(name)).unwrap();
         let t = loaded.arrays[0].as_ref().unwrap();
-        assert_eq!((loaded.names[0].as_str(), t.dims(), t.to_vec::<f32>().as_slice()), ("w", &[2, 3][..], &want[..]));
+        assert_eq!(
+            (loaded.names[0].as_str(), t.dims(), t.to_vec::<f32>().as_slice()),
+            ("w", &[2, 3][..], &want[..])
+        );
     }
 }
 

@@ -3,7 +3,7 @@
 
 use super::par;
 use crate::dtype::{DType, Elem};
-use crate::simd::{Level, Simd, Work};
+use crate::simd::{Floats, Level, Simd, Work};
 use crate::storage::Span;
 use std::ops::Range;
 use std::sync::OnceLock;
@@ -46,7 +46,7 @@ pub(crate) const BLOCK: usize = 1024;
 
 /// An element type that has lanes.
 pub(crate) trait Lane: Elem {
-    type V<S: Simd>: Copy;
+    type V<S: Simd>: Floats;
     fn count<S: Simd>() -> usize;
     fn splat<S: Simd>(s: S, x: Self) -> Self::V<S>;
     /// # Safety

@@ -7,9 +7,12 @@ pub mod copy;
 pub mod map;
 pub mod pad;
 pub mod par;
+pub mod random;
 pub mod reduce;
 pub mod select;
+pub mod softmax;
 pub mod special;
 pub mod zip;
 
 mod lane;
+mod real;

@@ -9,11 +9,16 @@ pub mod samples;
 pub mod value;
 pub mod vjp;
 
+pub mod activation;
 pub mod elementwise;
+pub mod init;
 pub mod join;
+pub mod random;
+pub mod random_sample;
 pub mod reduce;
 pub mod shape_ops;
 pub mod slice;
+pub mod softmax;
 pub mod view;
 
 use crate::error::Result;
@@ -23,6 +28,7 @@ use std::sync::OnceLock;
 
 /// The tables of all files.
 static TABLES: &[&[&OpDef]] = &[
+    activation::TABLE,
     elementwise::binary::TABLE,
     elementwise::compare::TABLE,
     elementwise::exponential::TABLE,
@@ -34,7 +40,10 @@ static TABLES: &[&[&OpDef]] = &[
     elementwise::special::TABLE,
     elementwise::trigonometric::TABLE,
     elementwise::unary::TABLE,
+    init::TABLE,
     join::TABLE,
+    random::TABLE,
+    random_sample::TABLE,
     reduce::TABLE,
     shape_ops::pad::TABLE,
     shape_ops::permute::TABLE,
@@ -42,6 +51,7 @@ static TABLES: &[&[&OpDef]] = &[
     shape_ops::tile::TABLE,
     shape_ops::view::TABLE,
     slice::TABLE,
+    softmax::TABLE,
     view::TABLE,
 ];
 
