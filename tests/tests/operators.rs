@@ -6,7 +6,7 @@ use keshi::invoke::{invoke, parse_named};
 use keshi::kernels::copy::cast;
 use keshi::kernels::par;
 use keshi::ops;
-use keshi::ops::def::{Gradient, OpDef};
+use keshi::ops::def::{Arity, Gradient, OpDef};
 use keshi::ops::params::Params;
 use keshi::ops::samples::{Case, Draw, Fill, Samples};
 use keshi::simd;
@@ -36,7 +36,9 @@ fn place(values: &[f64], dims: &[usize], dtype: DType) -> Array {
 
 fn draw(op: &'static OpDef, seed: u64, dtype: DType, scale: usize) -> Option<(Call, Case)> {
     let mut d = Draw::new(seed).scaled(scale);
-    let case = op.samples.draw(op.num_inputs(&Params::NONE, 2).min(2), &mut d)?;
+    // Where the parameters tell the number of inputs, the operator's own samples say how many there are.
+    let inputs = if matches!(op.arity, Arity::By(_)) { 0 } else { op.num_inputs(&Params::NONE, 2).min(2) };
+    let case = op.samples.draw(inputs, &mut d)?;
     let mut inputs = Vec::new();
     for input in &case.inputs {
         inputs.push(place(&d.fill(input), &input.dims, dtype));

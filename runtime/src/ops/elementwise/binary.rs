@@ -4,6 +4,7 @@ use super::{Fn2, check_divisor, run_zip, zip_kernel, zip_with};
 use crate::error::Result;
 use crate::ops::def::{Keep, OpDef, Run};
 use crate::ops::vjp::{Grads, Vjp, grads};
+use crate::simd::math;
 use smallvec::smallvec;
 
 zip_kernel!(Add: |_s, x, y| x + y, lanes64 |_s, x, y| x + y, |a, b| a + b, int |i, j| i.wrapping_add(j));
@@ -20,6 +21,10 @@ zip_kernel!(
     /// NaN where either is.
     Min: |s, x, y| s.select(s.is_nan(x), x, s.min(x, y)), lanes64 |s, x, y| s.select64(s.is_nan64(x), x, s.min64(x, y)),
     |a, b| if a.is_nan() || a < b { a } else { b }, int |i, j| i.min(j));
+
+zip_kernel!(
+    /// Integers go through float64 and truncate: `2^-1` is 0.
+    Power: |s, x, y| math::pow(s, x, y), |a, b| a.powf(b));
 
 /// The remainder with the sign of the divisor, 0 for the divisor 0.
 fn modulo(a: f64, b: f64) -> f64 {
@@ -46,17 +51,11 @@ fn modulo_int(a: i64, b: i64) -> i64 {
     if r != 0 && (r < 0) != (b < 0) { r + b } else { r }
 }
 
-/// `a^b` of integers goes through float64 and truncates: `2^-1` is 0.
-fn power_int(a: i64, b: i64) -> i64 {
-    (a as f64).powf(b as f64) as i64
-}
-
 fn hypot_int(a: i64, b: i64) -> i64 {
     (a as f64).hypot(b as f64) as i64
 }
 
 pub(super) const MODULO: Fn2 = Fn2 { f32: modulo32, f64: modulo, int: modulo_int };
-pub(super) const POWER: Fn2 = Fn2 { f32: f32::powf, f64: f64::powf, int: power_int };
 pub(super) const HYPOT: Fn2 = Fn2 { f32: f32::hypot, f64: f64::hypot, int: hypot_int };
 
 fn run_div(r: &Run<'_>) -> Result<()> {
@@ -66,11 +65,6 @@ fn run_div(r: &Run<'_>) -> Result<()> {
 
 fn run_mod(r: &Run<'_>) -> Result<()> {
     zip_with(MODULO, r);
-    Ok(())
-}
-
-fn run_power(r: &Run<'_>) -> Result<()> {
-    zip_with(POWER, r);
     Ok(())
 }
 
@@ -141,7 +135,7 @@ table! {
     BROADCAST_MOD = OpDef::broadcast("broadcast_mod", run_mod)
         .doc("Remainder of two arrays with the sign of the divisor; axes of 1 are stretched. A divisor 0 gives 0.")
         .vjp(Keep::INPUTS, grad_mod).no_samples(SAME_INT);
-    BROADCAST_POWER = OpDef::broadcast("broadcast_power", run_power)
+    BROADCAST_POWER = OpDef::broadcast("broadcast_power", run_zip::<Power>)
         .doc("Power, `lhs ^ rhs`; axes of 1 are stretched.")
         .vjp(Keep::ALL, grad_power).samples(POWER_SAMPLES.0, POWER_SAMPLES.1);
     BROADCAST_MAXIMUM = OpDef::broadcast("broadcast_maximum", run_zip::<Max>)
@@ -172,7 +166,7 @@ table! {
     MOD = OpDef::zip("_mod", run_mod).aliases(&["_Mod"])
         .doc("Remainder of two arrays of one shape with the sign of the divisor. A divisor 0 gives 0.")
         .vjp(Keep::INPUTS, grad_mod).no_samples(SAME_INT);
-    POWER_SAME = OpDef::zip("_power", run_power).aliases(&["_Power"])
+    POWER_SAME = OpDef::zip("_power", run_zip::<Power>).aliases(&["_Power"])
         .doc("Power of two arrays of one shape, `lhs ^ rhs`.")
         .vjp(Keep::ALL, grad_power).samples(POWER_SAMPLES.0, POWER_SAMPLES.1);
     MAXIMUM = OpDef::zip("_maximum", run_zip::<Max>).aliases(&["_Maximum"])

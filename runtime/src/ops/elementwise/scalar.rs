@@ -1,7 +1,7 @@
 //! Element-wise operators of an array and a number. The number is converted to the array's dtype first: integer arrays
 //! stay integer, and 2.5 is 2 to them.
 
-use super::binary::{HYPOT, MODULO, POWER};
+use super::binary::{HYPOT, MODULO};
 use super::compare::{AND, OR, XOR};
 use super::unary::{Reciprocal, Square};
 use super::{Fn2, Fn2Scalar, check_divisor};
@@ -12,7 +12,7 @@ use crate::ops::def::{Keep, OpDef, Run};
 use crate::ops::params::Params;
 use crate::ops::samples::{Case, Draw, Fill};
 use crate::ops::vjp::Vjp;
-use crate::simd::Simd;
+use crate::simd::{Simd, math};
 
 params! {
     /// The number of an operator between an array and a number.
@@ -96,6 +96,9 @@ scalar_kernel!(LessScalar: |s, x, c| s.truth(s.lt(x, c)), lanes64 |s, x, c| s.tr
 scalar_kernel!(LessEqualScalar: |s, x, c| s.truth(s.le(x, c)), lanes64 |s, x, c| s.truth64(s.le64(x, c)),
     |a, b| f64::from(a <= b), int |i, j| i64::from(i <= j));
 
+scalar_kernel!(PowerScalar: |s, x, c| math::pow(s, x, c), |a, b| a.powf(b), int |i, j| (i as f64).powf(j as f64) as i64);
+scalar_kernel!(RpowerScalar: |s, x, c| math::pow(s, c, x), |a, b| b.powf(a), int |i, j| (j as f64).powf(i as f64) as i64);
+
 /// `data - scalar`; the number is converted before it is negated, so that unsigned integers wrap the right way.
 fn run_minus(r: &Run<'_>) -> Result<()> {
     run_with(r, PlusScalar(-number(r)))
@@ -124,7 +127,7 @@ fn run_power(r: &Run<'_>) -> Result<()> {
     match number(r) {
         2.0 => run_with(r, Square),
         -1.0 if r.ins[0].dtype().is_float() => run_with(r, Reciprocal),
-        _ => run_fn(r, POWER, false),
+        _ => run_scalar::<PowerScalar>(r),
     }
 }
 
@@ -215,7 +218,7 @@ table! {
         .vjp1(Keep::INPUTS, |d| Ok(-(d.grad() * (c(d) / d.input(0)).floor()))).cases(remainder_of);
     POWER_SCALAR = OpDef::map("_power_scalar", run_power).aliases(&["_PowerScalar"]).params::<Scalar>()
         .doc("Every element to the power of a number, `data ^ scalar`.").vjp1(Keep::INPUTS, grad_power).cases(positive);
-    RPOWER_SCALAR = OpDef::map("_rpower_scalar", |r| run_fn(r, POWER, true)).aliases(&["_RPowerScalar"]).params::<Scalar>()
+    RPOWER_SCALAR = OpDef::map("_rpower_scalar", run_scalar::<RpowerScalar>).aliases(&["_RPowerScalar"]).params::<Scalar>()
         .doc("A number to the power of every element, `scalar ^ data`.")
         .vjp1(Keep::OUTPUTS, |d| Ok(d.grad() * (d.out() * c(d).ln()))).cases(base);
     MAXIMUM_SCALAR = OpDef::map("_maximum_scalar", run_scalar::<MaxScalar>).aliases(&["_MaximumScalar"]).params::<Scalar>()
