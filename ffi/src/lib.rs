@@ -20,6 +20,8 @@ pub mod array;
 
 pub mod view;
 
+pub mod file;
+
 pub mod dlpack;
 
 pub mod reflect;
@@ -32,6 +34,7 @@ pub use array::*;
 pub use autograd::*;
 pub use dlpack::*;
 pub use error::*;
+pub use file::*;
 pub use library::*;
 pub use op::*;
 pub use reflect::*;

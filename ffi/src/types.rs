@@ -13,6 +13,18 @@ pub struct KsParams {
     _private: [u8; 0],
 }
 
+/// Bytes in memory.
+#[repr(C)]
+pub struct KsBuffer {
+    _private: [u8; 0],
+}
+
+/// Arrays read from a file, with or without names.
+#[repr(C)]
+pub struct KsList {
+    _private: [u8; 0],
+}
+
 /// An operator of the table; static, never freed.
 pub struct KsOp {
     _private: [u8; 0],
