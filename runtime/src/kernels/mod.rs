@@ -5,9 +5,11 @@
 
 pub mod copy;
 pub mod map;
+pub mod others;
 pub mod pad;
 pub mod par;
 pub mod random;
+pub mod product;
 pub mod reduce;
 pub mod select;
 pub mod softmax;

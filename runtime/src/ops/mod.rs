@@ -15,6 +15,7 @@ pub mod init;
 pub mod join;
 pub mod random;
 pub mod random_sample;
+pub mod matrix;
 pub mod reduce;
 pub mod shape_ops;
 pub mod slice;
@@ -44,7 +45,17 @@ static TABLES: &[&[&OpDef]] = &[
     join::TABLE,
     random::TABLE,
     random_sample::TABLE,
+    matrix::TABLE,
+    matrix::attention::TABLE,
+    matrix::dense::TABLE,
+    matrix::dot::TABLE,
     reduce::TABLE,
+    reduce::arg::TABLE,
+    reduce::extreme::TABLE,
+    reduce::finite::TABLE,
+    reduce::norm::TABLE,
+    reduce::stretch::TABLE,
+    reduce::sum::TABLE,
     shape_ops::pad::TABLE,
     shape_ops::permute::TABLE,
     shape_ops::reshape::TABLE,
