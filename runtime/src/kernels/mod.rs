@@ -5,6 +5,7 @@
 
 pub mod copy;
 pub mod map;
+pub mod optim;
 pub mod others;
 pub mod pad;
 pub mod par;

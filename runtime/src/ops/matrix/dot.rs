@@ -184,7 +184,7 @@ table! {
             let batch = d.shape(0, 2);
             case(d, &batch, false).param("alpha", d.real(0.5, 2.0))
         });
-    GEMM = OpDef::new("_linalg_gemm", &["A", "B", "C"], run_gemm).aliases(&["linalg_gemm"]).params::<Gemm>().inplace()
+    GEMM = OpDef::new("_linalg_gemm", &["A", "B", "C"], run_gemm).aliases(&["linalg_gemm"]).params::<Gemm>()
         .shape(|s| {
             infer(s, plan_gemm)?;
             let out = s.outs[0].clone();
