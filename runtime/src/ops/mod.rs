@@ -16,6 +16,7 @@ pub mod join;
 pub mod random;
 pub mod random_sample;
 pub mod matrix;
+pub mod optim;
 pub mod reduce;
 pub mod shape_ops;
 pub mod slice;
@@ -49,6 +50,11 @@ static TABLES: &[&[&OpDef]] = &[
     matrix::attention::TABLE,
     matrix::dense::TABLE,
     matrix::dot::TABLE,
+    optim::adamw::TABLE,
+    optim::adaptive::TABLE,
+    optim::lamb::TABLE,
+    optim::multi::TABLE,
+    optim::sgd::TABLE,
     reduce::TABLE,
     reduce::arg::TABLE,
     reduce::extreme::TABLE,
