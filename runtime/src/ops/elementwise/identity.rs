@@ -9,7 +9,6 @@ use crate::ops::infer::Types;
 use crate::ops::params::Params;
 use crate::ops::samples::{Case, Draw, Fill};
 use crate::ops::vjp::Vjp;
-use smallvec::smallvec;
 
 /// Copies input 0 to output 0, wherever it is not there already.
 pub(crate) fn run_copy(r: &Run<'_>) -> Result<()> {
@@ -92,10 +91,6 @@ table! {
     MAKE_LOSS = OpDef::map("make_loss", run_copy).aliases(&["_sparse_make_loss"])
         .doc("A copy of an array whose gradient is 1, whatever gradient comes from above.")
         .vjp1(Keep::NOTHING, |d| Ok(d.grad().ones_like())).no_samples("the gradient is not that of the function");
-    IDENTITY_LIKE = OpDef::zip("_identity_with_attr_like_rhs", run_copy)
-        .doc("A copy of `lhs`, which must have the shape of `rhs`.")
-        .vjp(Keep::NOTHING, |d| Ok(smallvec![Some(d.grad().clone()), d.needs(1).then(|| d.grad().zeros_like())]))
-        .samples(-2.0, 2.0);
     CAST_STORAGE = OpDef::map("cast_storage", run_copy).aliases(&["_sparse_cast_storage"]).params::<StorageType>()
         .doc("A copy with another storage type; arrays of this runtime are dense.")
         .vjp1(Keep::NOTHING, same).no_samples("a copy");

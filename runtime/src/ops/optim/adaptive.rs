@@ -1,6 +1,7 @@
 //! Updates whose steps adapt to the past of each gradient.
 
 use super::{OUTSIDE, Prepare, STATES, average, one_float_type};
+use crate::dtype::Elem;
 use crate::error::Result;
 use crate::kernels::optim::{Arith, Update, update};
 use crate::kernels::reduce::{SumSq, reduce};

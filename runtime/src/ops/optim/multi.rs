@@ -107,7 +107,9 @@ fn weights<L: Layout>(p: &Params) -> usize {
 
 fn infer<L: Layout>(s: &mut Shapes<'_>) -> Result<()> {
     let ((n, lists), given) = (L::counts(s.params), s.ins.len());
-    if !(1..=256).contains(&n) || n.checked_mul(L::EACH as i64).is_none_or(|w| w + L::AFTER as i64 != given as i64) {
+    if !(1..=256).contains(&n)
+        || n.checked_mul(L::EACH as i64).is_none_or(|w| w + L::AFTER as i64 != given as i64)
+    {
         bail!(
             Argument,
             "1 to 256 weights with {} inputs each and {} more are wanted, got {given} inputs for {n}",
