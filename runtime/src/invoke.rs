@@ -63,6 +63,7 @@ fn infer(op: &OpDef, params: &Params, ins: &[&Tensor], given: &[&Array]) -> Resu
     let n = (op.outputs)(params);
     // The two common cases without the detour over partly known shapes.
     let dims: Option<Dims> = match (op.shape, ins) {
+        _ if op.sized_by_values.is_some() => op.sized_by_values.map(|f| f(params, ins)).transpose()?,
         (ShapeInfer::Same, [x, rest @ ..]) if rest.iter().all(|y| y.dims() == x.dims()) => {
             Some(x.dims().into())
         }

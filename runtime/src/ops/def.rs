@@ -8,6 +8,7 @@ use super::vjp::{Grads, Vjp};
 use crate::array::Array;
 use crate::device::Device;
 use crate::error::Result;
+use crate::shape::Dims;
 use crate::tensor::Tensor;
 
 /// What a kernel is run on. Inputs and outputs are contiguous; outputs have the inferred shape and dtype. The door
@@ -146,6 +147,8 @@ pub struct OpDef {
     pub run: Kernel,
     /// Instead of a kernel: the output is a view of input 0.
     pub view: Option<fn(&Params, &Tensor) -> Result<Tensor>>,
+    /// Tells the shape of the only output where it depends on the values of the inputs.
+    pub sized_by_values: Option<fn(&Params, &[&Tensor]) -> Result<Dims>>,
     /// Inputs that the kernel changes (moving averages, optimizer states).
     pub mutates: &'static [usize],
     /// Whether an output may be exactly an input.
@@ -182,6 +185,7 @@ impl OpDef {
             dtype: TypeInfer::Same,
             run,
             view: None,
+            sized_by_values: None,
             mutates: &[],
             inplace: false,
             device: None,
@@ -250,6 +254,11 @@ impl OpDef {
     /// A dtype rule of its own.
     pub const fn dtype(self, rule: TypeRule) -> OpDef {
         OpDef { dtype: TypeInfer::Rule(rule), ..self }
+    }
+
+    /// The shape of the only output depends on the values of the inputs; the shape rule then leaves it open.
+    pub const fn sized_by_values(self, f: fn(&Params, &[&Tensor]) -> Result<Dims>) -> OpDef {
+        OpDef { sized_by_values: Some(f), ..self }
     }
 
     /// Says that the kernel changes these inputs.

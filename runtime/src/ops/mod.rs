@@ -12,6 +12,7 @@ pub mod vjp;
 pub mod activation;
 pub mod elementwise;
 pub mod init;
+pub mod index;
 pub mod join;
 pub mod random;
 pub mod random_sample;
@@ -43,6 +44,13 @@ static TABLES: &[&[&OpDef]] = &[
     elementwise::trigonometric::TABLE,
     elementwise::unary::TABLE,
     init::TABLE,
+    index::histogram::TABLE,
+    index::mask::TABLE,
+    index::nd::TABLE,
+    index::one_hot::TABLE,
+    index::pick::TABLE,
+    index::ravel::TABLE,
+    index::take::TABLE,
     join::TABLE,
     random::TABLE,
     random_sample::TABLE,
