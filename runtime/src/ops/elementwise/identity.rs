@@ -1,5 +1,6 @@
 //! Operators that pass values on as they are: copies, marks for the tape, conversion of the dtype, zeros and ones.
 
+use super::scalar::{Scalar, divide};
 use crate::array::Array;
 use crate::dtype::DType;
 use crate::error::Result;
@@ -60,7 +61,7 @@ fn cast_case(d: &mut Draw) -> Case {
 }
 
 fn run_div_sqrt_dim(r: &Run<'_>) -> Result<()> {
-    super::scalar::divide(r, root(r.ins[0].dims()))
+    divide(r, root(r.ins[0].dims()))
 }
 
 /// Square root of the size of the last axis.
@@ -91,6 +92,9 @@ table! {
     MAKE_LOSS = OpDef::map("make_loss", run_copy).aliases(&["_sparse_make_loss"])
         .doc("A copy of an array whose gradient is 1, whatever gradient comes from above.")
         .vjp1(Keep::NOTHING, |d| Ok(d.grad().ones_like())).no_samples("the gradient is not that of the function");
+    GRADIENT_MULTIPLIER = OpDef::map("_contrib_gradientmultiplier", run_copy).params::<Scalar>()
+        .doc("The array as it is; its gradient is multiplied by `scalar`.")
+        .vjp1(Keep::NOTHING, |d| Ok(d.grad() * d.p::<Scalar>().scalar)).no_samples("the gradient is not that of the function");
     CAST_STORAGE = OpDef::map("cast_storage", run_copy).aliases(&["_sparse_cast_storage"]).params::<StorageType>()
         .doc("A copy with another storage type; arrays of this runtime are dense.")
         .vjp1(Keep::NOTHING, same).no_samples("a copy");

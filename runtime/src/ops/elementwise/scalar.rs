@@ -256,7 +256,4 @@ table! {
     SCATTER_MINUS = OpDef::map("_scatter_minus_scalar", run_minus).params::<Scalar>()
         .doc("Subtracts a number from every element; upstream does so only where a sparse array has values.")
         .vjp1(Keep::NOTHING, same).cases(any);
-    GRADIENT_MULTIPLIER = OpDef::map("_contrib_gradientmultiplier", super::identity::run_copy).params::<Scalar>()
-        .doc("The array as it is; its gradient is multiplied by `scalar`.")
-        .vjp1(Keep::NOTHING, |d| Ok(d.grad() * c(d))).no_samples("the gradient is not that of the function");
 }
