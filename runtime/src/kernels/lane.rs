@@ -9,13 +9,13 @@ use std::ops::Range;
 use std::sync::OnceLock;
 use std::time::Instant;
 
-/// Most elements in a parallel chunk, and the usual number. A multiple of every vector and of a cache line, so that chunks of an aligned
+/// Elements in a parallel chunk of a copy. A multiple of every vector and of a cache line, so that chunks of an aligned
 /// array are aligned.
 pub(crate) const CHUNK: usize = 32 * 1024;
 
 /// Elements that show what the others will cost.
 const FIRST: usize = 2048;
-/// Work that is not worth another thread, and the length of a parallel chunk, in nanoseconds.
+/// Work that is not worth another thread, and the least length of a parallel chunk, in nanoseconds.
 const ALONE: u64 = 12_000;
 const PACE: u64 = 20_000;
 
@@ -36,9 +36,8 @@ pub(crate) fn spread(n: usize, f: impl Fn(Range<usize>) + Sync) {
     if spent.saturating_mul(rest as u64) / (FIRST as u64) < ALONE {
         return f(FIRST..n);
     }
-    let chunk = (FIRST as u64 * PACE / spent) as usize;
-    let chunk = chunk.clamp(BLOCK, CHUNK) / BLOCK * BLOCK;
-    par::chunks(rest, chunk, |_, r| f(r.start + FIRST..r.end + FIRST));
+    let chunk = par::grouped(rest, (FIRST as u64 * PACE / spent) as usize);
+    par::chunks(rest, chunk.next_multiple_of(BLOCK), |_, r| f(r.start + FIRST..r.end + FIRST));
 }
 
 /// Elements that are converted or gathered at a time; their buffers lie on the stack and stay in the first cache.

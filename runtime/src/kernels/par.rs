@@ -127,6 +127,12 @@ pub(crate) fn alone() -> bool {
     INSIDE.get() || num_threads() == 1
 }
 
+/// How many of `n` tasks that do not depend on each other to take at a time: at least `least`, but no more cuts than it takes to keep all
+/// threads busy to the end, since memory is read fastest in long runs.
+pub(crate) fn grouped(n: usize, least: usize) -> usize {
+    least.max(n / (8 * num_threads())).max(1)
+}
+
 /// Runs `f(i, i * chunk .. min(n, (i + 1) * chunk))` for every chunk, on as many threads as there are. A panic in a chunk is
 /// raised here, after the others have ended. One chunk, one thread, or a call from inside a chunk: all runs right here.
 #[inline]

@@ -11,6 +11,11 @@ use crate::shape::{Strides, row_major};
 use crate::simd::{Level, Simd, Work, level};
 use crate::storage::Span;
 
+/// Elements in a parallel chunk: whole cache lines.
+fn chunk(n: usize) -> usize {
+    par::grouped(n, CHUNK).next_multiple_of(64)
+}
+
 /// Sets every element to `value`, converted as [`Elem::from_f64`] does.
 pub fn fill(out: Span, value: f64) {
     with_dtype!(out.dtype(), T => fill_with(out, T::from_f64(value)));
@@ -23,7 +28,7 @@ pub fn fill_int(out: Span, value: i64) {
 
 fn fill_with<T: Elem>(out: Span, value: T) {
     let (level, stream) = (level(), streams(out) && aligned(out));
-    par::chunks(out.len(), CHUNK, |_, r| {
+    par::chunks(out.len(), chunk(out.len()), |_, r| {
         let part = out.sub(r.start, r.len());
         if stream {
             let line = [value; 64];
@@ -78,18 +83,18 @@ pub fn cast(x: Span, y: Span) {
     let level = level();
     match (x.dtype(), y.dtype()) {
         (a, b) if a == b => same(level, x, y),
-        (a @ (DType::F16 | DType::BF16), DType::F32) => par::chunks(x.len(), CHUNK, |_, r| {
+        (a @ (DType::F16 | DType::BF16), DType::F32) => par::chunks(x.len(), chunk(x.len()), |_, r| {
             // SAFETY: the chunk's elements of both.
             unsafe {
                 widen(level, a, x.bytes().cast::<u16>().add(r.start), y.sub(r.start, r.len()).slice_mut())
             }
         }),
-        (DType::F32, b @ (DType::F16 | DType::BF16)) => par::chunks(x.len(), CHUNK, |_, r| {
+        (DType::F32, b @ (DType::F16 | DType::BF16)) => par::chunks(x.len(), chunk(x.len()), |_, r| {
             // SAFETY: the chunk's elements of both.
             unsafe { narrow(level, b, x.sub(r.start, r.len()).slice(), y.bytes().cast::<u16>().add(r.start)) }
         }),
         // By way of float32, which holds every half float: a quarter as many conversions to compile.
-        (a @ (DType::F16 | DType::BF16), b) => par::chunks(x.len(), CHUNK, |_, r| {
+        (a @ (DType::F16 | DType::BF16), b) => par::chunks(x.len(), chunk(x.len()), |_, r| {
             let mut buf = [0f32; BLOCK];
             for at in r.clone().step_by(BLOCK) {
                 let buf = &mut buf[..BLOCK.min(r.end - at)];
@@ -102,7 +107,7 @@ pub fn cast(x: Span, y: Span) {
                 });
             }
         }),
-        (a, b) => with_dtype!(a, T => with_dtype!(b, U => par::chunks(x.len(), CHUNK, |_, r| {
+        (a, b) => with_dtype!(a, T => with_dtype!(b, U => par::chunks(x.len(), chunk(x.len()), |_, r| {
             // SAFETY: the chunk's elements of both, which do not overlap.
             let (from, to) = unsafe { (x.sub(r.start, r.len()).slice::<T>(), y.sub(r.start, r.len()).slice_mut::<U>()) };
             to.iter_mut().zip(from).for_each(|(t, &v)| *t = convert(v));
@@ -117,7 +122,7 @@ fn convert<T: Elem, U: Elem>(v: T) -> U {
 
 fn same(level: Level, x: Span, y: Span) {
     let (stream, size) = (streams(y) && aligned(y), x.dtype().size());
-    par::chunks(x.len(), CHUNK, |_, r| {
+    par::chunks(x.len(), chunk(x.len()), |_, r| {
         let (from, to, bytes) =
             (x.sub(r.start, r.len()).bytes(), y.sub(r.start, r.len()).bytes(), r.len() * size);
         let lines = if stream { bytes / 64 } else { 0 };

@@ -200,7 +200,7 @@ fn along_rows<R: Reduce, T: Source>(r: R, level: Level, x: *const T, plan: &Plan
     let per_chunk = (SEGMENT / (n.min(SEGMENT) * together)).max(1);
     // Rows that follow each other, one for each output: no need to look each of them up.
     let plain = segments == 1 && rows == 1 && plan.kept.dims.len() <= 1;
-    par::chunks(outputs * segments, per_chunk, |_, tasks| {
+    par::chunks(outputs * segments, par::grouped(outputs * segments, per_chunk), |_, tasks| {
         if plain {
             let mut some = [T::start(r); 64];
             for from in tasks.clone().step_by(some.len()) {
@@ -261,7 +261,8 @@ fn across_rows<R: Reduce, T: Source>(r: R, level: Level, x: *const T, plan: &Pla
     let mut partial: Vec<T::Acc64> = vec![T::start(r); if segments > 1 { stride * segments } else { 0 }];
     let (x, out, shared) = (Shared(x.cast_mut()), Shared(out), Shared(partial.as_mut_ptr()));
     let per_chunk = (SEGMENT / (together * width)).max(1);
-    par::chunks(blocks_kept * segments * blocks, per_chunk, |_, tasks| {
+    let tasks = blocks_kept * segments * blocks;
+    par::chunks(tasks, par::grouped(tasks, per_chunk), |_, tasks| {
         for task in tasks {
             let (o, segment, block) = (task / blocks / segments, task / blocks % segments, task % blocks);
             let (base, col) = (plan.kept.offset(o), block * width);
