@@ -29,6 +29,11 @@ pub(crate) fn spread(n: usize, f: impl Fn(Range<usize>) + Sync) {
         }
         return;
     }
+    pace(n, &f);
+}
+
+/// Not generic, and so compiled once: kernels are many.
+fn pace(n: usize, f: &(dyn Fn(Range<usize>) + Sync)) {
     let start = Instant::now();
     f(0..FIRST);
     let spent = (start.elapsed().as_nanos() as u64).max(1);
@@ -243,4 +248,22 @@ pub(crate) unsafe fn gather<T: Copy>(
         }
         (row, col, at) = (row + 1, 0, at + count);
     }
+}
+
+/// Reads `buf.len()` elements of an integer dtype from element `at` on.
+pub(crate) fn widen_int(x: Span, at: usize, buf: &mut [i64]) {
+    with_dtype!(x.dtype(), T => {
+        let p = x.ptr::<T>();
+        // SAFETY: the elements are inside the span; a raw pointer, since the output may be the same span.
+        buf.iter_mut().enumerate().for_each(|(i, v)| *v = unsafe { *p.add(at + i) }.to_i64());
+    });
+}
+
+/// Writes `buf` to an integer dtype from element `at` on, wrapping.
+pub(crate) fn narrow_int(buf: &[i64], y: Span, at: usize) {
+    with_dtype!(y.dtype(), T => {
+        let p = y.ptr::<T>();
+        // SAFETY: the elements are inside the span; a raw pointer, since an input may be the same span.
+        buf.iter().enumerate().for_each(|(i, &v)| unsafe { *p.add(at + i) = T::from_i64(v) });
+    });
 }

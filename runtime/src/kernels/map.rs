@@ -3,8 +3,8 @@
 //! A [`Map`] says what happens to a vector, to a float64 and to an integer; [`map`] does the rest. It works on contiguous
 //! elements only and may run in place.
 
-use super::lane::{BLOCK, Lane, head, narrow, spread, streams, widen};
-use crate::dtype::{DType, Elem};
+use super::lane::{BLOCK, Lane, head, narrow, narrow_int, spread, streams, widen, widen_int};
+use crate::dtype::DType;
 use crate::simd::{Level, Simd, Work, level};
 use crate::storage::Span;
 
@@ -111,10 +111,7 @@ pub fn map<K: Map>(k: K, x: Span, y: Span) {
                 }
             }
         }),
-        DType::U8 => ints::<K, u8>(k, x, y),
-        DType::I8 => ints::<K, i8>(k, x, y),
-        DType::I32 => ints::<K, i32>(k, x, y),
-        DType::I64 => ints::<K, i64>(k, x, y),
+        DType::U8 | DType::I8 | DType::I32 | DType::I64 => ints(k, x, y),
     }
 }
 
@@ -127,12 +124,15 @@ fn floats<K: Map, T: Apply>(k: K, level: Level, x: Span, y: Span) {
     });
 }
 
-fn ints<K: Map, T: Elem>(k: K, x: Span, y: Span) {
+/// Integers of any width, by blocks of int64: one loop to compile for each kernel instead of four.
+fn ints<K: Map>(k: K, x: Span, y: Span) {
     spread(x.len(), |r| {
-        let (x, y) = (x.ptr::<T>(), y.ptr::<T>());
-        for i in r {
-            // SAFETY: i is inside both spans; raw pointers, since they may be the same.
-            unsafe { *y.add(i) = T::from_i64(k.int((*x.add(i)).to_i64())) }
+        let mut buf = [0i64; BLOCK];
+        for at in r.clone().step_by(BLOCK) {
+            let buf = &mut buf[..BLOCK.min(r.end - at)];
+            widen_int(x, at, buf);
+            buf.iter_mut().for_each(|v| *v = k.int(*v));
+            narrow_int(buf, y, at);
         }
     });
 }
@@ -140,6 +140,7 @@ fn ints<K: Map, T: Elem>(k: K, x: Span, y: Span) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dtype::Elem;
     use crate::kernels::lane::CHUNK;
     use crate::simd::{available, math, with_level};
     use half::{bf16, f16};

@@ -144,6 +144,11 @@ pub fn chunks(n: usize, chunk: usize, f: impl Fn(usize, Range<usize>) + Sync) {
         }
         return;
     }
+    many(n, chunk, &f);
+}
+
+/// Not generic, and so compiled once.
+fn many(n: usize, chunk: usize, f: &(dyn Fn(usize, Range<usize>) + Sync)) {
     let count = n.div_ceil(chunk);
     let body = |i: usize| f(i, i * chunk..n.min((i + 1) * chunk));
     let helpers = (num_threads() - 1).min(count - 1);

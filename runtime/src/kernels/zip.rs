@@ -4,7 +4,9 @@
 //! and the half floats, goes through blocks on the stack. The output is contiguous and may be exactly one of the inputs where that
 //! one is walked contiguously.
 
-use super::lane::{BLOCK, Lane, gather, head, narrow, row_start, spread, streams, widen};
+use super::lane::{
+    BLOCK, Lane, gather, head, narrow, narrow_int, row_start, spread, streams, widen, widen_int,
+};
 use crate::dtype::{DType, Elem};
 use crate::simd::{Level, Simd, Work, level};
 use crate::storage::Span;
@@ -169,10 +171,7 @@ pub fn zip<K: Zip>(k: K, dims: &[usize], x: Span, xs: &[isize], y: Span, ys: &[i
         DType::F32 => floats::<K, f32>(k, level, dims, x, y, out),
         DType::F64 => floats::<K, f64>(k, level, dims, x, y, out),
         DType::F16 | DType::BF16 => halves(k, level, dims, x, y, out),
-        DType::U8 => ints::<K, u8>(k, dims, x, y, out),
-        DType::I8 => ints::<K, i8>(k, dims, x, y, out),
-        DType::I32 => ints::<K, i32>(k, dims, x, y, out),
-        DType::I64 => ints::<K, i64>(k, dims, x, y, out),
+        DType::U8 | DType::I8 | DType::I32 | DType::I64 => ints(k, dims, x, y, out),
     }
 }
 
@@ -298,30 +297,34 @@ fn halves<K: Zip>(k: K, level: Level, dims: &[usize], x: Walk, y: Walk, out: Spa
     });
 }
 
-fn ints<K: Zip, T: Elem>(k: K, dims: &[usize], x: Walk, y: Walk, out: Span) {
-    let n = dims[dims.len() - 1];
-    let f = |a: T, b: T| T::from_i64(k.int(a.to_i64(), b.to_i64()));
+/// Integers of any width, by blocks of int64: one loop to compile for each kernel instead of four.
+fn ints<K: Zip>(k: K, dims: &[usize], x: Walk, y: Walk, out: Span) {
+    let (xc, yc) = (x.contiguous(dims), y.contiguous(dims));
     spread(out.len(), |r| {
-        runs(dims, r, |row, col, rows, cols| {
-            for row in row..row + rows {
-                let at = |w: Walk| row_start(dims, w.strides, row) + col as isize * w.inner();
-                let (xi, yi) = (x.inner(), y.inner());
-                // SAFETY: the strides stay inside the spans; raw pointers, since an input may be the output.
-                unsafe {
-                    let out = out.ptr::<T>().add(row * n + col);
-                    let (x, y) = (x.span.ptr::<T>().offset(at(x)), y.span.ptr::<T>().offset(at(y)));
-                    match (xi, yi) {
-                        (1, 1) => (0..cols).for_each(|j| *out.add(j) = f(*x.add(j), *y.add(j))),
-                        (1, 0) => {
-                            let b = *y;
-                            (0..cols).for_each(|j| *out.add(j) = f(*x.add(j), b));
-                        }
-                        _ => (0..cols as isize)
-                            .for_each(|j| *out.offset(j) = f(*x.offset(j * xi), *y.offset(j * yi))),
-                    }
-                }
-            }
-        });
+        let mut bufs = [[0i64; BLOCK]; 2];
+        let [bx, by] = &mut bufs;
+        for at in r.clone().step_by(BLOCK) {
+            let n = BLOCK.min(r.end - at);
+            let (bx, by) = (&mut bx[..n], &mut by[..n]);
+            block_int(dims, x, xc, at, bx);
+            block_int(dims, y, yc, at, by);
+            bx.iter_mut().zip(&*by).for_each(|(a, &b)| *a = k.int(*a, b));
+            narrow_int(bx, out, at);
+        }
+    });
+}
+
+/// Elements `at ..` of a walk over integers, in order.
+fn block_int(dims: &[usize], w: Walk, contiguous: bool, at: usize, buf: &mut [i64]) {
+    if contiguous {
+        return widen_int(w.span, at, buf);
+    }
+    with_dtype!(w.span.dtype(), T => {
+        let mut raw = [T::default(); BLOCK];
+        let raw = &mut raw[..buf.len()];
+        // SAFETY: the caller of `zip` promises that the strides stay inside the span.
+        unsafe { gather(dims, w.strides, w.span.ptr::<T>().cast_const(), at, raw) };
+        buf.iter_mut().zip(&*raw).for_each(|(v, &e)| *v = e.to_i64());
     });
 }
 
