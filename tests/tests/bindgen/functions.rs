@@ -1,0 +1,57 @@
+use keshi_ffi::*;
+
+unsafe extern "C" { pub fn ks_version () -> u32 ; }
+unsafe extern "C" { pub fn ks_set_num_threads (n : usize) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_num_threads (out : * mut usize) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_simd_level () -> * const :: std :: os :: raw :: c_char ; }
+unsafe extern "C" { pub fn ks_seed (seed : u64) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_seed_device (seed : u64 , device_type : i32 , device_id : i32) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_memory_stats (live : * mut usize , peak : * mut usize , pooled : * mut usize) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_memory_reset_peak () -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_memory_trim () -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_last_error () -> * const :: std :: os :: raw :: c_char ; }
+unsafe extern "C" { pub fn ks_last_error_code () -> i32 ; }
+unsafe extern "C" { pub fn ks_array_new (dtype : i32 , ndim : usize , dims : * const usize , device_type : i32 , device_id : i32 , out : * mut * mut KsArray) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_array_from_data (data : * const :: std :: os :: raw :: c_void , nbytes : usize , dtype : i32 , ndim : usize , dims : * const usize , device_type : i32 , device_id : i32 , out : * mut * mut KsArray) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_array_from_foreign (data : * mut :: std :: os :: raw :: c_void , nbytes : usize , dtype : i32 , ndim : usize , dims : * const usize , release : :: std :: option :: Option < unsafe extern "C" fn (arg1 : * mut :: std :: os :: raw :: c_void) > , owner : * mut :: std :: os :: raw :: c_void , out : * mut * mut KsArray) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_array_retain (a : * mut KsArray , out : * mut * mut KsArray) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_array_free (a : * mut KsArray) ; }
+unsafe extern "C" { pub fn ks_array_ndim (a : * const KsArray , out : * mut usize) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_array_dims (a : * const KsArray , dims : * mut * const usize , ndim : * mut usize) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_array_size (a : * const KsArray , out : * mut usize) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_array_dtype (a : * const KsArray , out : * mut i32) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_array_device (a : * const KsArray , device_type : * mut i32 , device_id : * mut i32) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_array_data (a : * const KsArray , out : * mut * mut :: std :: os :: raw :: c_void) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_array_version (a : * const KsArray , out : * mut u64) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_array_touch (a : * mut KsArray) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_array_read (a : * const KsArray , dst : * mut :: std :: os :: raw :: c_void , nbytes : usize) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_array_write (a : * mut KsArray , src : * const :: std :: os :: raw :: c_void , nbytes : usize) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_array_item (a : * const KsArray , out : * mut f64) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_array_slice (a : * mut KsArray , begin : i64 , end : i64 , out : * mut * mut KsArray) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_array_at (a : * mut KsArray , index : i64 , out : * mut * mut KsArray) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_array_reshape (a : * mut KsArray , n : usize , codes : * const i64 , reverse : :: std :: os :: raw :: c_int , out : * mut * mut KsArray) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_array_detach (a : * mut KsArray , out : * mut * mut KsArray) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_array_to_dlpack (a : * mut KsArray , out : * mut * mut :: std :: os :: raw :: c_void) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_array_from_dlpack (managed : * mut :: std :: os :: raw :: c_void , out : * mut * mut KsArray) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_op_count () -> usize ; }
+unsafe extern "C" { pub fn ks_op_at (i : usize , out : * mut * const KsOp) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_op_find (name : * const :: std :: os :: raw :: c_char , out : * mut * const KsOp) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_op_info (op : * const KsOp , out : * mut KsOpInfo) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_op_param (op : * const KsOp , i : usize , out : * mut KsParamInfo) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_params_new (op : * const KsOp , n : usize , index : * const u32 , values : * const KsValue , out : * mut * mut KsParams) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_params_free (p : * mut KsParams) ; }
+unsafe extern "C" { pub fn ks_op_invoke (op : * const KsOp , num_inputs : usize , inputs : * const * mut KsArray , num_params : usize , index : * const u32 , values : * const KsValue , num_given : usize , capacity : usize , outputs : * mut * mut KsArray , num_outputs : * mut usize) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_op_invoke_params (op : * const KsOp , num_inputs : usize , inputs : * const * mut KsArray , params : * const KsParams , num_given : usize , capacity : usize , outputs : * mut * mut KsArray , num_outputs : * mut usize) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_op_invoke_scalar (op : * const KsOp , input : * mut KsArray , scalar : f64 , given : * mut KsArray , out : * mut * mut KsArray) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_op_invoke_binary (op : * const KsOp , lhs : * mut KsArray , rhs : * mut KsArray , given : * mut KsArray , out : * mut * mut KsArray) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_set_recording (on : :: std :: os :: raw :: c_int , previous : * mut :: std :: os :: raw :: c_int) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_set_training (on : :: std :: os :: raw :: c_int , previous : * mut :: std :: os :: raw :: c_int) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_is_recording () -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_is_training () -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_attach_grad (a : * mut KsArray , req : i32) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_mark_variables (n : usize , vars : * const * mut KsArray , grads : * const * mut KsArray , reqs : * const i32) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_array_grad (a : * const KsArray , out : * mut * mut KsArray) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_fresh_grad (a : * const KsArray , out : * mut :: std :: os :: raw :: c_int) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_set_fresh_grad (a : * mut KsArray , fresh : :: std :: os :: raw :: c_int) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_backward (n : usize , heads : * const * mut KsArray , head_grads : * const * mut KsArray , retain_graph : :: std :: os :: raw :: c_int , create_graph : :: std :: os :: raw :: c_int , train_mode : :: std :: os :: raw :: c_int) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_grad (n : usize , heads : * const * mut KsArray , head_grads : * const * mut KsArray , num_vars : usize , vars : * const * mut KsArray , retain_graph : :: std :: os :: raw :: c_int , create_graph : :: std :: os :: raw :: c_int , train_mode : :: std :: os :: raw :: c_int , out : * mut * mut KsArray) -> :: std :: os :: raw :: c_int ; }
