@@ -2,6 +2,11 @@ use strict;
 use warnings;
 use File::Spec;
 use Test::More;
+use lib 't/lib';
+use Near;
+use AI::MXNet;
+
+needs_operators(qw(sum dot take sort _full _arange _random_uniform _sample_uniform softmax sgd_update FullyConnected));
 
 # Each script prints what the original interface printed.
 my @perl = ($^X, map { '-I' . File::Spec->rel2abs($_) } grep { !ref } @INC);

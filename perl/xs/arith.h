@@ -27,7 +27,7 @@ static const char *const KESHI_UNARY[] = { "sqrt", "abs", "sin", "cos", "exp", "
 
 static const KsOp *keshi_arith_ops[C_ARRAY_LENGTH(KESHI_ARITH)][3];
 static const KsOp *keshi_unary_ops[C_ARRAY_LENGTH(KESHI_UNARY)];
-static const KsOp *keshi_copyto, *keshi_set_value, *keshi_cast_op, *keshi_split_op, *keshi_arctan;
+static const KsOp *keshi_copyto, *keshi_full, *keshi_cast_op, *keshi_split_op, *keshi_arctan;
 
 static const KsOp *keshi_op(pTHX_ const KsOp *op, const char *name)
 {
@@ -53,7 +53,7 @@ static void keshi_find_arith(void)
     for (i = 0; i < C_ARRAY_LENGTH(KESHI_UNARY); i++)
         keshi_unary_ops[i] = keshi_find_op(KESHI_UNARY[i]);
     keshi_copyto = keshi_find_op("_copyto");
-    keshi_set_value = keshi_find_op("_set_value");
+    keshi_full = keshi_find_op("_full");
     keshi_cast_op = keshi_find_op("Cast");
     keshi_split_op = keshi_find_op("SliceChannel");
     keshi_arctan = keshi_find_op("arctan");
@@ -202,6 +202,54 @@ static void keshi_write_host(pTHX_ KsArray *to, SV *from)
     CHECK(ks_array_write(to, data, size * keshi_dtype_size(dtype)));
 }
 
+static KsValue keshi_int(int64_t i)
+{
+    KsValue value;
+    value.tag = KS_INT;
+    value.len = 0;
+    value.as.i = i;
+    return value;
+}
+
+static uint32_t keshi_param(pTHX_ const KsOp *op, const char *name)
+{
+    uint32_t i;
+    for (i = 0;; i++) {
+        KsParamInfo info;
+        CHECK(ks_op_param(op, i, &info));
+        if (strEQ(info.name, name))
+            return i;
+    }
+}
+
+/* Every element of `to` becomes `number`; the tape may refuse. */
+static void keshi_fill_with(pTHX_ KsArray *to, NV number)
+{
+    const KsOp *op = keshi_op(aTHX_ keshi_full, "_full");
+    static const char *const names[] = { "shape", "ctx", "dtype", "value" };
+    uint32_t index[4];
+    KsValue values[4];
+    Dims dims = keshi_dims(aTHX_ to);
+    Device device = keshi_device_of(aTHX_ to);
+    int64_t shape[32];
+    size_t i;
+    I32 dtype;
+    CHECK(ks_array_dtype(to, &dtype));
+    for (i = 0; i < 4; i++)
+        index[i] = keshi_param(aTHX_ op, names[i]);
+    for (i = 0; i < dims.n; i++)
+        shape[i] = (int64_t)dims.d[i];
+    values[0].tag = KS_INTS;
+    values[0].len = dims.n;
+    values[0].as.ints = shape;
+    values[1] = keshi_text(form("%s(%d)", KESHI_DEVICES[device.type & 3], (int)device.id));
+    values[2] = keshi_text(keshi_dtype_name(dtype));
+    values[3].tag = KS_FLOAT;
+    values[3].len = 0;
+    values[3].as.f = number;
+    (void)keshi_invoke_1(aTHX_ op, NULL, 4, index, values, to);
+}
+
 static void keshi_assign(pTHX_ MAGIC *mg, SV *value)
 {
     KsArray *to = MG_ARRAY(mg);
@@ -209,14 +257,9 @@ static void keshi_assign(pTHX_ MAGIC *mg, SV *value)
     if (!MG_WRITABLE(mg))
         keshi_fail(aTHX_ "Array is not writable");
     SvGETMAGIC(value);
-    if (keshi_is_number(aTHX_ value)) {
-        static const uint32_t index[] = { 0 };
-        KsValue number;
-        number.tag = KS_FLOAT;
-        number.len = 0;
-        number.as.f = SvNV_nomg(value);
-        (void)keshi_invoke_1(aTHX_ keshi_op(aTHX_ keshi_set_value, "_set_value"), NULL, 1, index, &number, to);
-    } else if (keshi_is_list(value) || (SvROK(value) && sv_derived_from(value, "PDL")))
+    if (keshi_is_number(aTHX_ value))
+        keshi_fill_with(aTHX_ to, SvNV_nomg(value));
+    else if (keshi_is_list(value) || (SvROK(value) && sv_derived_from(value, "PDL")))
         keshi_write_host(aTHX_ to, value);
     else if ((from = keshi_tensor(aTHX_ value)) && from->mg_ptr) {
         Dims want = keshi_dims(aTHX_ to), got = keshi_dims(aTHX_ MG_ARRAY(from));

@@ -75,11 +75,13 @@ static void keshi_restore_training(pTHX_ void *was)
     (void)ks_set_training((int)PTR2IV(was), NULL);
 }
 
-/* Runs `code` with the modes given (-1: as they are). They are put back when the scope is left, by a die too. */
+/* Runs `code` with the modes given (-1: as they are). They are put back when the scope is left, by a die too. The stack of its
+ * own keeps `last` and `next` from jumping out of the sub and over this function. */
 static void keshi_with_modes(pTHX_ SV *code, int recording, int training)
 {
     dSP;
     int was;
+    PUSHSTACKi(PERLSI_UNKNOWN);
     ENTER;
     SAVETMPS;
     if (recording >= 0) {
@@ -94,6 +96,7 @@ static void keshi_with_modes(pTHX_ SV *code, int recording, int training)
     call_sv(code, G_VOID | G_DISCARD);
     FREETMPS;
     LEAVE;
+    POPSTACK;
 }
 
 static void keshi_with_modes_arg(pTHX_ const char *who, SV *code, SSize_t first, I32 count, int recording, int training)

@@ -41,26 +41,6 @@ static SV *keshi_filled(pTHX_ const char *who, SV *shape, NV value, SV *ctx, SV 
     return sv;
 }
 
-static KsValue keshi_int(int64_t i)
-{
-    KsValue value;
-    value.tag = KS_INT;
-    value.len = 0;
-    value.as.i = i;
-    return value;
-}
-
-static uint32_t keshi_param(pTHX_ const KsOp *op, const char *name)
-{
-    uint32_t i;
-    for (i = 0;; i++) {
-        KsParamInfo info;
-        CHECK(ks_op_param(op, i, &info));
-        if (strEQ(info.name, name))
-            return i;
-    }
-}
-
 /* A mortal list of the rows: copies, recorded; a vector gives arrays of one element. */
 static SV *keshi_rows(pTHX_ KsArray *a)
 {

@@ -4,7 +4,15 @@ use warnings;
 use Test::More ();
 use Exporter qw(import);
 
-our @EXPORT = qw(is_close is_array dies_with);
+our @EXPORT = qw(is_close is_array dies_with needs_operators);
+
+# Skips the file where the library was built without some of these.
+sub needs_operators
+{
+    my @missing = grep { !AI::MXNet::NDArray->can($_) } @_;
+    return if not @missing;
+    return Test::More::plan(skip_all => "needs the operators @missing");
+}
 
 sub _list
 {

@@ -75,6 +75,10 @@ sub AUTOLOAD    ## no critic (ProhibitAutoloading)
     my $came = AI::MXNet::Later::arrive($package);
     my $code = $came && $package->can($method);
     goto &$code if $code;
+    if ($came and $package->can('AUTOLOAD')) {
+        my ($self, @args) = @_;
+        return $package->$method(@args);
+    }
     AI::MXNet::Keshi::fail(qq(Can't locate object method "$method" via package "$package")) if $came;
     AI::MXNet::Keshi::fail("$package->$method: this release of Keshi does not have $package");
 }

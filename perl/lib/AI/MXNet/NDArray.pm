@@ -223,7 +223,7 @@ sub broadcast_to
         or ref $args[0] ne 'ARRAY';
     my @wanted = @{ $args[0] };
     my @shape = @{ $self->shape };
-    my @padded = ((1) x (@wanted - @shape), @shape);
+    my @padded = ((1) x (@wanted > @shape ? @wanted - @shape : 0), @shape);
     _fail(    'broadcast_to: operands could not be broadcast together with remapped shapes[original->remapped]: '
             . "[@shape]->[@padded] and requested shape [@wanted]")
         if @padded != @wanted
@@ -303,7 +303,7 @@ sub asmpdl : lvalue
     my $self = shift;
     require PDL::Matrix;
     _fail('asmpdl: got ' . join('x', @{ $self->shape }) . ', want two dimensions') if $self->ndim != 2;
-    PDL::Matrix->new($self->aspdl->unpdl)->convert($self->aspdl->type);
+    bless $self->aspdl->transpose->sever, 'PDL::Matrix';
 }
 
 sub tostype

@@ -1,0 +1,125 @@
+use strict;
+use warnings;
+no warnings 'void';
+use Test::More;
+use lib 't/lib';
+use Near;
+use AI::MXNet qw(mx);
+use PDL;
+
+needs_operators(qw(sum _full _arange gather_nd _random_uniform));
+
+eval { require Test::LeakTrace; Test::LeakTrace->VERSION('0.13'); 1 } or plan skip_all => 'needs Test::LeakTrace';
+
+my $x = nd->array([[1, 2], [3, 4]]);
+my $y = nd->array([[5, 6], [7, 8]]);
+my $v = nd->array([1, 2]);
+$v->attach_grad;
+my $ro = nd->ones([2]);
+$ro->writable(0);
+my $ctx = mx->cpu(1);
+
+my %work = (
+    'lists' => sub { nd->array([[1, 2], [3]]); nd->array([]); nd->array([1.5], dtype => 'int64') },
+    'filled' => sub { nd->zeros([2]); nd->ones([2], ctx => $ctx); nd->full([2], 3); nd->empty([2]) },
+    'arange' => sub { nd->arange(stop => 4) },
+    'properties' => sub {
+        $x->shape;
+        $x->size;
+        $x->ndim;
+        $x->len;
+        $x->dtype;
+        $x->context;
+        $x->stype;
+        $x->handle;
+        $x->writable;
+        "$x";
+        $x->show;
+        my $true = $x ? 1 : 0;
+    },
+    'arithmetic' => sub { my $z = ($x + $y) * 2 - 1 / $x; $z = -$z; $z = sqrt abs $z; $z = atan2 $z, 2; $z = $x > 2 },
+    'in place' => sub { my $z = $x->copy; $z += 1; $z *= $y; $z++; $z**= 2; $z .= 4; $z .= [[1, 2], [3, 4]] },
+    'views' =>
+        sub { $x->at(0); $x->slice([0, 1]); $x->slice('X', 1)->sever; $x->reshape([4]); $x->detach; my @r = @$x },
+    'regions' => sub {
+        my $z = $x->copy;
+        $z->slice(0, 0) .= 3;
+        $z->slice('X', 1) += 1;
+        $z->at(1, 1) .= 2;
+        $z->slice([[0, 1], [1, 0]]);
+    },
+    'operators' => sub {
+        nd->clip($x, 0, 1);
+        $x->sum(axis => [0]);
+        nd->concat($x, $y, { dim => 0 });
+        $x->split(num_outputs => 2);
+        nd->sqrt($x, out => nd->zeros([2, 2]));
+        nd->linalg->can('gemm2');
+    },
+    'copies' => sub { $x->copy; $x->astype('float16'); $x->as_in_context($ctx); $x->copyto($ctx); $x->T },
+    'pdl' => sub { my $p = $x->aspdl; nd->array($p); nd->array(sequence(2, 2)->transpose, dtype => 'int32') },
+    'views of arrays' =>
+        sub { my $p = $x->pdl_view; $p->slice('0,:')->sum; my $s = nd->ones([100])->pdl_view->slice('0:3'); $s + 1 },
+    'views of PDLs' =>
+        sub { my $p = sequence(2, 2); my $n = nd->from_pdl_view($p); my $m = nd->from_pdl_view($p); $n += 1; $n->at(0) }
+    ,
+    'autograd' => sub {
+        my $z;
+        autograd->record(sub { $z = ($v * $v + 1)->sum });
+        $z->backward(retain_graph => 1);
+        $z->backward;
+        $v->grad;
+        autograd->record(sub { $z = $v * 2 });
+        autograd->grad($z, [$v]);
+        autograd->pause(sub { $v * 2 });
+        my $w = nd->ones([2]);
+        autograd->mark_variables([$w], [nd->zeros([2])]);
+    },
+    'a die while recording' => sub {
+        eval {
+            autograd->record(sub { my $z = $v * 2; die "x\n" });
+        }
+    },
+    'errors' => sub {
+        eval { $x + [1] };
+        eval { $x->at(9) };
+        eval { nd->array([1, 'x']) };
+        eval { nd->clip($x, 1, 2, 3) };
+        eval { nd->clip($x, { no => 1 }) };
+        eval { $ro += 1 };
+        eval { $x + nd->ones([3]) };
+        eval { $x .= [1] };
+        eval { $x->reshape([9, -1, -1]) };
+        eval { nd->zeros([2], dtype => 'x') };
+    },
+    'files' => sub { my $b = AI::MXNet::NDArray::File::encode({ x => $x }); nd->load_frombuffer($b) },
+    'Storable' => sub { Storable::dclone({ x => $x }) },
+    'contexts' => sub { mx->cpu(1) == mx->gpu; "" . mx->cpu; local $mx::Context = $ctx; nd->ones([1]) },
+    'random' => sub { mx->random->seed(1); nd->random->uniform(0, 1, shape => [3]); nd->random->normal(shape => 2) },
+);
+nd->load_frombuffer(do { require AI::MXNet::NDArray::File; AI::MXNet::NDArray::File::encode([$x]) });
+for my $name (sort keys %work) {
+    my $code = $work{$name};
+    my $ok = eval { $code->() for 1 .. 3; 1 };
+    ok($ok, "$name runs") or do { diag($@); next };
+    my $leaks = Test::LeakTrace::leaked_count(sub { $code->() });
+    is($leaks, 0, "$name leaks nothing");
+}
+
+# Memory of the library: what is recorded goes with its results.
+{
+    my $z;
+    my $round = sub {
+        autograd->record(sub { $z = $v; $z = $z * 1.5 for 1 .. 50 });
+        $z->backward;
+    };
+    $round->() for 1 .. 10;
+    undef $z;
+    my ($before) = AI::MXNet::Keshi::memory();
+    $round->() for 1 .. 2000;
+    undef $z;
+    my ($after) = AI::MXNet::Keshi::memory();
+    is($after, $before, 'rounds of record and backward leave no memory behind');
+}
+
+done_testing;
