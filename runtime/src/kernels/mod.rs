@@ -15,6 +15,8 @@ pub mod product;
 pub mod reduce;
 pub mod select;
 pub mod softmax;
+pub mod sequence;
+pub mod sort;
 pub mod special;
 pub mod zip;
 

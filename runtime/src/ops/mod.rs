@@ -18,7 +18,9 @@ pub mod random;
 pub mod random_sample;
 pub mod matrix;
 pub mod optim;
+pub mod order;
 pub mod reduce;
+pub mod sequence;
 pub mod shape_ops;
 pub mod slice;
 pub mod softmax;
@@ -70,6 +72,9 @@ static TABLES: &[&[&OpDef]] = &[
     reduce::norm::TABLE,
     reduce::stretch::TABLE,
     reduce::sum::TABLE,
+    order::TABLE,
+    reduce::TABLE,
+    sequence::TABLE,
     shape_ops::pad::TABLE,
     shape_ops::permute::TABLE,
     shape_ops::reshape::TABLE,
