@@ -11,14 +11,14 @@ pub mod vjp;
 
 pub mod activation;
 pub mod elementwise;
-pub mod init;
 pub mod index;
+pub mod init;
 pub mod join;
-pub mod random;
-pub mod random_sample;
 pub mod matrix;
 pub mod optim;
 pub mod order;
+pub mod random;
+pub mod random_sample;
 pub mod reduce;
 pub mod sequence;
 pub mod shape_ops;
@@ -73,7 +73,6 @@ static TABLES: &[&[&OpDef]] = &[
     reduce::stretch::TABLE,
     reduce::sum::TABLE,
     order::TABLE,
-    reduce::TABLE,
     sequence::TABLE,
     shape_ops::pad::TABLE,
     shape_ops::permute::TABLE,
