@@ -110,6 +110,16 @@ typedef struct KsOp KsOp;
 // A parsed parameter set of one operator.
 typedef struct KsParams KsParams;
 
+// Bytes in memory.
+typedef struct {
+    uint8_t _private[0];
+} KsBuffer;
+
+// Arrays read from a file, with or without names.
+typedef struct {
+    uint8_t _private[0];
+} KsList;
+
 // What an operator is. Everything that it points to lives as long as the library.
 typedef struct {
     // Its name.
@@ -359,6 +369,59 @@ int ks_array_reshape(KsArray *a,
 // Requires: `a` is a handle; `out` is writable.
 int ks_array_detach(KsArray *a,
                     KsArray **out);
+
+// Writes `n` arrays to the file `path`, with `names` or, when `names` is NULL, without. The file is complete or, after a
+// failure, may be cut short. Borrows everything.
+// Requires: `path` is a string; `list` points to `n` handles, `names` to `n` strings unless it is NULL.
+int ks_save(const char *path,
+            size_t n,
+            KsArray *const *list,
+            const char *const *names);
+
+// As `ks_save`, into memory: `*out` is owned by the caller, see `ks_buffer_free`.
+// Requires: As `ks_save`; `out` is NULL or writable.
+int ks_save_buffer(size_t n, KsArray *const *list, const char *const *names, KsBuffer **out);
+
+// Writes one array as a bare record, without a list around it, into memory: `*out` is owned by the caller.
+// Requires: `a` is a handle; `out` is NULL or writable.
+int ks_array_to_record(const KsArray *a,
+                       KsBuffer **out);
+
+// Reads a bare record, as `ks_array_to_record` writes it, into a new array that the caller owns.
+// Requires: `data` points to `nbytes` bytes; `out` is NULL or writable.
+int ks_array_from_record(const uint8_t *data, size_t nbytes, KsArray **out);
+
+// Reads a file of arrays. `*out` is owned by the caller, see `ks_list_free`.
+// Requires: `path` is a string; `out` is NULL or writable.
+int ks_load(const char *path, KsList **out);
+
+// As `ks_load`, from memory, which is copied.
+// Requires: `data` points to `nbytes` bytes; `out` is NULL or writable.
+int ks_load_buffer(const uint8_t *data, size_t nbytes, KsList **out);
+
+// Number of arrays in a list into `*out`; `*named` says whether they have names. Borrows `l`.
+// Requires: `l` is a list; `out` and `named` are NULL or writable.
+int ks_list_len(const KsList *l, size_t *out, int *named);
+
+// Array `i` of a list into `*array`, owned by the caller, NULL for one that was saved without a shape; its name into
+// `*name`, borrowed from the list, NULL when there are no names.
+// Requires: `l` is a list; `array` and `name` are NULL or writable.
+int ks_list_get(const KsList *l,
+                size_t i,
+                KsArray **array,
+                const char **name);
+
+// Frees a list; the arrays that were got from it stay. NULL is fine.
+// Requires: `l` is NULL or a list that was not freed before.
+void ks_list_free(KsList *l);
+
+// Bytes of a buffer into `*data` and `*nbytes`, borrowed from it.
+// Requires: `b` is a buffer; `data` and `nbytes` are NULL or writable.
+int ks_buffer_data(const KsBuffer *b, const uint8_t **data, size_t *nbytes);
+
+// Frees a buffer. NULL is fine.
+// Requires: `b` is NULL or a buffer that was not freed before.
+void ks_buffer_free(KsBuffer *b);
 
 // Exports `a` as a DLManagedTensor (unversioned, DLPack 0.8) on kDLCPU, without a copy, into `*out`. The tensor keeps the
 // memory alive: the caller, or whoever it passes the tensor to, calls the tensor's deleter once. Borrows `a`.

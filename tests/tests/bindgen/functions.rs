@@ -31,6 +31,17 @@ unsafe extern "C" { pub fn ks_array_slice (a : * mut KsArray , begin : i64 , end
 unsafe extern "C" { pub fn ks_array_at (a : * mut KsArray , index : i64 , out : * mut * mut KsArray) -> :: std :: os :: raw :: c_int ; }
 unsafe extern "C" { pub fn ks_array_reshape (a : * mut KsArray , n : usize , codes : * const i64 , reverse : :: std :: os :: raw :: c_int , out : * mut * mut KsArray) -> :: std :: os :: raw :: c_int ; }
 unsafe extern "C" { pub fn ks_array_detach (a : * mut KsArray , out : * mut * mut KsArray) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_save (path : * const :: std :: os :: raw :: c_char , n : usize , list : * const * mut KsArray , names : * const * const :: std :: os :: raw :: c_char) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_save_buffer (n : usize , list : * const * mut KsArray , names : * const * const :: std :: os :: raw :: c_char , out : * mut * mut KsBuffer) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_array_to_record (a : * const KsArray , out : * mut * mut KsBuffer) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_array_from_record (data : * const u8 , nbytes : usize , out : * mut * mut KsArray) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_load (path : * const :: std :: os :: raw :: c_char , out : * mut * mut KsList) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_load_buffer (data : * const u8 , nbytes : usize , out : * mut * mut KsList) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_list_len (l : * const KsList , out : * mut usize , named : * mut :: std :: os :: raw :: c_int) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_list_get (l : * const KsList , i : usize , array : * mut * mut KsArray , name : * mut * const :: std :: os :: raw :: c_char) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_list_free (l : * mut KsList) ; }
+unsafe extern "C" { pub fn ks_buffer_data (b : * const KsBuffer , data : * mut * const u8 , nbytes : * mut usize) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_buffer_free (b : * mut KsBuffer) ; }
 unsafe extern "C" { pub fn ks_array_to_dlpack (a : * mut KsArray , out : * mut * mut :: std :: os :: raw :: c_void) -> :: std :: os :: raw :: c_int ; }
 unsafe extern "C" { pub fn ks_array_from_dlpack (managed : * mut :: std :: os :: raw :: c_void , out : * mut * mut KsArray) -> :: std :: os :: raw :: c_int ; }
 unsafe extern "C" { pub fn ks_op_count () -> usize ; }
