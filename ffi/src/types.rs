@@ -14,13 +14,11 @@ pub struct KsParams {
 }
 
 /// Bytes in memory.
-#[repr(C)]
 pub struct KsBuffer {
     _private: [u8; 0],
 }
 
 /// Arrays read from a file, with or without names.
-#[repr(C)]
 pub struct KsList {
     _private: [u8; 0],
 }

@@ -28,16 +28,10 @@ fn run(c: &mut Command) -> Output {
     out
 }
 
-/// The folder of the libraries, built once.
-fn libraries() -> &'static Path {
-    static DIR: OnceLock<PathBuf> = OnceLock::new();
-    DIR.get_or_init(|| {
-        let mut cargo = Command::new(env!("CARGO"));
-        run(cargo.current_dir(root()).args(["build", "--release", "--locked", "-p", "keshi-ffi"]));
-        // The tests themselves lie in the target folder: <target>/<profile>/deps/name.
-        let target = std::env::current_exe().unwrap().ancestors().nth(3).unwrap().to_owned();
-        target.join("release")
-    })
+/// The folder of the libraries: cargo built them for these tests, which lie in <target>/<profile>/deps.
+fn libraries() -> PathBuf {
+    let target = std::env::current_exe().unwrap().ancestors().nth(3).unwrap().to_owned();
+    target.join("release")
 }
 
 /// Compiles a program; `flags` come before, `link` after the source.
