@@ -302,7 +302,8 @@ fn step(node: &Arc<Node>, call: &Call, slots: Slots, options: Options) -> Result
         .enumerate()
         .map(|(i, s)| {
             let Some(s) = s else { return Ok(None) };
-            let t = s.open(&call.op.input_name(i))?;
+            // A state is meant to change: its version says nothing.
+            let t = if call.op.mutates.contains(&i) { s.state() } else { s.open(&call.op.input_name(i))? };
             let edge = if options.create_graph { call.edges[i].clone() } else { None };
             Ok(Some(Array::with_edge(t.clone(), edge)))
         })

@@ -56,6 +56,11 @@ impl Saved {
         Saved { tensor: tensor.clone(), version: tensor.storage().version() }
     }
 
+    /// The value as it is now: of an input that the operator itself changes.
+    pub fn state(&self) -> &Tensor {
+        &self.tensor
+    }
+
     /// The value, if it is still what it was.
     pub fn open(&self, what: &str) -> Result<&Tensor> {
         let now = self.tensor.storage().version();

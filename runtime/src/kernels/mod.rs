@@ -5,6 +5,7 @@
 
 pub mod copy;
 pub mod index;
+pub mod ctc;
 pub mod map;
 pub mod optim;
 pub mod others;

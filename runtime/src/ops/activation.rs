@@ -212,7 +212,7 @@ fn grad_leaky(d: &Vjp<'_>) -> Result<Grads> {
 }
 
 /// The same elements in another shape.
-fn view(x: &Array, dims: &[usize]) -> Result<Array> {
+pub(crate) fn view(x: &Array, dims: &[usize]) -> Result<Array> {
     if x.dims() == dims {
         return Ok(x.clone());
     }

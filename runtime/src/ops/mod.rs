@@ -17,6 +17,9 @@ pub mod join;
 pub mod matrix;
 pub mod optim;
 pub mod order;
+pub mod loss;
+pub mod loss_ctc;
+pub mod nn_dropout;
 pub mod random;
 pub mod random_sample;
 pub mod reduce;
@@ -54,6 +57,9 @@ static TABLES: &[&[&OpDef]] = &[
     index::ravel::TABLE,
     index::take::TABLE,
     join::TABLE,
+    loss::TABLE,
+    loss_ctc::TABLE,
+    nn_dropout::TABLE,
     random::TABLE,
     random_sample::TABLE,
     matrix::TABLE,

@@ -49,6 +49,11 @@ params! {
     }
 }
 
+/// Parameters of a softmax along the last axis.
+pub(crate) fn plain() -> Params {
+    Params::new(Softmax { axis: -1, temperature: None, dtype: None, use_length: Some(false) })
+}
+
 fn with_length(p: &Params) -> usize {
     if p.get::<Softmax>().use_length == Some(true) { 2 } else { 1 }
 }
