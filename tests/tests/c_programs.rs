@@ -3,7 +3,6 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::OnceLock;
 
 /// Programs and what they print.
 const PROGRAMS: [(&str, &str); 5] = [

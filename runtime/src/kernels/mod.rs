@@ -4,8 +4,8 @@
 //! long enough, and an output overlaps an input only where the kernel says that it may.
 
 pub mod copy;
-pub mod index;
 pub mod ctc;
+pub mod index;
 pub mod map;
 pub mod optim;
 pub mod others;
