@@ -104,21 +104,17 @@ typedef enum {
 // One reference to an array.
 typedef struct KsArray KsArray;
 
+// Bytes in memory.
+typedef struct KsBuffer KsBuffer;
+
+// Arrays read from a file, with or without names.
+typedef struct KsList KsList;
+
 // An operator of the table; static, never freed.
 typedef struct KsOp KsOp;
 
 // A parsed parameter set of one operator.
 typedef struct KsParams KsParams;
-
-// Bytes in memory.
-typedef struct {
-    uint8_t _private[0];
-} KsBuffer;
-
-// Arrays read from a file, with or without names.
-typedef struct {
-    uint8_t _private[0];
-} KsList;
 
 // What an operator is. Everything that it points to lives as long as the library.
 typedef struct {
