@@ -324,6 +324,7 @@ fn step(node: &Arc<Node>, call: &Call, slots: Slots, options: Options) -> Result
     let vjp = Vjp {
         params: &call.params,
         training: call.training,
+        pass_training: options.train_mode,
         grads: &grads,
         ins: &ins,
         outs: &outs,

@@ -130,7 +130,9 @@ fn graph_and_abi_name_no_operator() {
                 continue;
             }
             let at = format!("{part}/{}", module.join("/"));
-            for literal in file.literals.iter().filter(|l| names.contains(l.as_str())) {
+            // Views are exports of their own, and say so in their errors.
+            let own = |l: &str| at == "ffi/view" && matches!(l, "slice" | "reshape");
+            for literal in file.literals.iter().filter(|l| names.contains(l.as_str()) && !own(l)) {
                 found.push(format!("{at} names the operator \"{literal}\""));
             }
             let inner = file.inner.iter().filter(|m| m[0] == "ops").filter_map(|m| m.get(1));

@@ -46,6 +46,13 @@ fn infer_shape(s: &mut Shapes<'_>) -> Result<()> {
     s.outs[0].merge(&Partial::from_sizes(&[batch])).map(drop)
 }
 
+/// The slope takes what the loss takes, and has the shape of the data.
+fn infer_slope_shape(s: &mut Shapes<'_>) -> Result<()> {
+    infer_shape(&mut Shapes { params: s.params, ins: s.ins, outs: &mut [Partial::UNKNOWN] })?;
+    let data = s.ins[0].clone();
+    s.outs[0].merge(&data).map(drop)
+}
+
 fn infer_type(t: &mut Types<'_>) -> Result<()> {
     let d = t.ins[0].or(t.outs[0]);
     if let Some(d) = d.filter(|d| !d.is_float()) {
@@ -177,7 +184,7 @@ table! {
         .vjp(Keep::INPUTS, grad).no_samples("differentiable once only; see the slope's tests");
     CTC_SLOPE = OpDef::new("_ks_ctc_slope", &["data", "label", "data_lengths", "label_lengths"], run_slope)
         .params::<Ctc>().arity(inputs)
-        .shape(|s| { let x = s.ins[0].clone(); s.outs[0].merge(&x).map(drop) }).dtype(infer_type)
+        .shape(infer_slope_shape).dtype(infer_type)
         .doc("The derivative of the CTC loss by its data.")
         .no_gradient("the second derivative of the CTC loss is not provided").cases(case);
 }

@@ -6,7 +6,6 @@ use super::infer::{Shapes, Types};
 use super::params::Ints;
 use super::samples::{Case, Draw};
 use super::vjp::{Grads, Vjp};
-use crate::autograd::mode;
 use crate::dtype::DType;
 use crate::error::Result;
 use crate::fluent::call;
@@ -93,7 +92,7 @@ fn run(r: &Run<'_>) -> Result<()> {
 fn grad(d: &Vjp<'_>) -> Result<Grads> {
     let p = d.p::<Dropout>();
     let always = p.mode == When::Always;
-    let active = (d.training || always) && (mode::is_training() || always) && p.p > 0.0;
+    let active = (d.training || always) && (d.pass_training || always) && p.p > 0.0;
     let g = d.grad_or_zeros(0)?;
     Ok(smallvec![Some(if active { call(&AGAIN, &[&g, d.output(1)], d.params) } else { g })])
 }

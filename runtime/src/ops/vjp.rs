@@ -26,6 +26,8 @@ pub struct Vjp<'a> {
     pub params: &'a Params,
     /// Whether the forward call was made in training mode.
     pub training: bool,
+    /// Whether the backward pass is made in training mode.
+    pub pass_training: bool,
     pub(crate) grads: &'a [Option<Array>],
     pub(crate) ins: &'a [Option<Array>],
     pub(crate) outs: &'a [Option<Array>],
