@@ -64,6 +64,7 @@ test: deps-test
 
 bench: deps-test build
 	$(CARGO) bench --locked -p keshi-benches
+	$(PERL) -Iperl/blib/lib -Iperl/blib/arch benches/perl/bench.pl
 
 style:
 	$(CARGO) fmt --all --check
