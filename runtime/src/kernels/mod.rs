@@ -3,8 +3,10 @@
 //! Kernels see [`Span`](crate::storage::Span)s, sizes and strides, never arrays. They trust their caller: shapes agree, spans are
 //! long enough, and an output overlaps an input only where the kernel says that it may.
 
+pub mod boxes;
 pub mod copy;
 pub mod ctc;
+pub mod fourier;
 pub mod index;
 pub mod map;
 pub mod optim;
@@ -15,6 +17,8 @@ pub mod product;
 pub mod random;
 pub mod reduce;
 pub mod select;
+pub mod softmax;
+pub mod resize;
 pub mod sequence;
 pub mod softmax;
 pub mod sort;

@@ -188,7 +188,7 @@ const MOST: i64 = 1 << 20;
 
 fn even(n: i64, axis: i64, squeeze: bool, x: &[usize]) -> Result<Parts> {
     let axis = resolve_axis(axis, x.len())?;
-    if !(1..=MOST).contains(&n) || x[axis] % n as usize != 0 {
+    if !(1..=MOST).contains(&n) || !x[axis].is_multiple_of(n as usize) {
         bail!(Shape, "axis {axis} cannot be taken apart evenly, got size {} for {n} parts", x[axis]);
     }
     let size = x[axis] / n as usize;

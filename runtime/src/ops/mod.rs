@@ -11,6 +11,10 @@ pub mod vjp;
 
 pub mod activation;
 pub mod elementwise;
+pub mod init;
+pub mod detection;
+pub mod fourier;
+pub mod image;
 pub mod index;
 pub mod init;
 pub mod join;
@@ -37,6 +41,10 @@ use std::sync::OnceLock;
 /// The tables of all files.
 static TABLES: &[&[&OpDef]] = &[
     activation::TABLE,
+    detection::boxes::TABLE,
+    detection::matching::TABLE,
+    detection::nms::TABLE,
+    detection::ssd::TABLE,
     elementwise::binary::TABLE,
     elementwise::compare::TABLE,
     elementwise::exponential::TABLE,
@@ -49,6 +57,12 @@ static TABLES: &[&[&OpDef]] = &[
     elementwise::trigonometric::TABLE,
     elementwise::unary::TABLE,
     init::TABLE,
+    fourier::TABLE,
+    image::augment::TABLE,
+    image::border::TABLE,
+    image::place::TABLE,
+    image::resize::TABLE,
+    image::tensor::TABLE,
     index::histogram::TABLE,
     index::mask::TABLE,
     index::nd::TABLE,
@@ -80,6 +94,7 @@ static TABLES: &[&[&OpDef]] = &[
     reduce::sum::TABLE,
     order::TABLE,
     sequence::TABLE,
+    shape_ops::crop::TABLE,
     shape_ops::pad::TABLE,
     shape_ops::permute::TABLE,
     shape_ops::reshape::TABLE,
