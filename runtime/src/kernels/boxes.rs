@@ -52,7 +52,11 @@ pub fn decode([ax, ay, aw, ah]: Box4, d: [f64; 4], scale: [f64; 4], most: f64) -
 
 /// Of boxes in order of their worth, which ones stay: each removes the later ones of its class (or of all, when `class` says
 /// so) that `beaten` says overlap too much.
-pub fn suppress(boxes: &[Box4], same_class: impl Fn(usize, usize) -> bool, beaten: impl Fn(f64) -> bool) -> Vec<bool> {
+pub fn suppress(
+    boxes: &[Box4],
+    same_class: impl Fn(usize, usize) -> bool,
+    beaten: impl Fn(f64) -> bool,
+) -> Vec<bool> {
     let mut kept = vec![true; boxes.len()];
     for i in 0..boxes.len() {
         if !kept[i] {

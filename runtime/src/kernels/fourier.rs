@@ -26,7 +26,8 @@ pub fn transform(x: &mut [Complex], inverse: bool) {
         return;
     }
     // kn = (k² + n² - (k - n)²) / 2 makes a convolution of it. Squares are taken modulo 2N, where the angle repeats.
-    let turn: Vec<Complex> = (0..n as u128).map(|k| unit(sign * PI * (k * k % (2 * n as u128)) as f64 / n as f64)).collect();
+    let turn: Vec<Complex> =
+        (0..n as u128).map(|k| unit(sign * PI * (k * k % (2 * n as u128)) as f64 / n as f64)).collect();
     let m = (2 * n - 1).next_power_of_two();
     let (mut a, mut b) = (vec![(0.0, 0.0); m], vec![(0.0, 0.0); m]);
     for k in 0..n {
@@ -61,7 +62,8 @@ fn halves(x: &mut [Complex], sign: f64) {
     }
     let mut len = 2;
     while len <= n {
-        let turn: Vec<Complex> = (0..len / 2).map(|k| unit(sign * 2.0 * PI * k as f64 / len as f64)).collect();
+        let turn: Vec<Complex> =
+            (0..len / 2).map(|k| unit(sign * 2.0 * PI * k as f64 / len as f64)).collect();
         for block in x.chunks_exact_mut(len) {
             let (low, high) = block.split_at_mut(len / 2);
             for ((l, h), w) in low.iter_mut().zip(high).zip(&turn) {

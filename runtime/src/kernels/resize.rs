@@ -64,7 +64,9 @@ impl Taps {
                 (0..4).for_each(|k| put(first - 1.0 + k as f64, w[k]));
             }
             Interp::Lanczos => {
-                let sinc = |x: f64| if x == 0.0 { 1.0 } else { (std::f64::consts::PI * x).sin() / (std::f64::consts::PI * x) };
+                let sinc = |x: f64| {
+                    if x == 0.0 { 1.0 } else { (std::f64::consts::PI * x).sin() / (std::f64::consts::PI * x) }
+                };
                 let w: [f64; 8] = std::array::from_fn(|k| {
                     let x = t + 3.0 - k as f64;
                     sinc(x) * sinc(x / 4.0)
@@ -114,7 +116,8 @@ impl Images {
 pub fn resize(interp: Interp, from: Images, x: Span, to: Images, out: Span) {
     assert!(x.len() == from.count * from.height * from.row() && out.len() == to.count * to.height * to.row());
     assert!(x.dtype() == out.dtype() && from.count == to.count && from.channels == to.channels);
-    let (columns, rows) = (Taps::new(interp, from.width, to.width), Taps::new(interp, from.height, to.height));
+    let (columns, rows) =
+        (Taps::new(interp, from.width, to.width), Taps::new(interp, from.height, to.height));
     let channels = from.channels;
     with_dtype!(x.dtype(), T => par::chunks(to.count * to.height, (1 << 14) / (to.row() * rows.per).max(1), |_, range| {
         let mut sum = vec![0f32; to.row()];
@@ -182,7 +185,10 @@ mod tests {
                 assert!(y.iter().all(|v| (v - 3.0).abs() < 1e-5), "{kind:?} {to:?} {y:?}");
             }
         }
-        assert_eq!(run(Interp::Area, (2, 4), (1, 2), &mut [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]), [3.5, 5.5]);
+        assert_eq!(
+            run(Interp::Area, (2, 4), (1, 2), &mut [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]),
+            [3.5, 5.5]
+        );
         assert_eq!(run(Interp::Linear, (1, 2), (1, 4), &mut [0.0, 4.0]), [0.0, 1.0, 3.0, 4.0]);
         assert_eq!((saturate::<u8>(300.0), saturate::<u8>(-3.0), saturate::<u8>(2.5)), (255, 0, 2));
     }

@@ -10,9 +10,8 @@ pub mod value;
 pub mod vjp;
 
 pub mod activation;
-pub mod elementwise;
-pub mod init;
 pub mod detection;
+pub mod elementwise;
 pub mod fourier;
 pub mod image;
 pub mod index;

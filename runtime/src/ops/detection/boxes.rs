@@ -64,7 +64,9 @@ fn run_iou(r: &Run<'_>) -> Result<()> {
 
 fn shape_encode(s: &mut Shapes<'_>) -> Result<()> {
     let Some(anchors) = s.input(2) else { return Ok(()) };
-    let [batch, n, 4] = anchors[..] else { bail!(Shape, "anchors must be (batch, boxes, 4), got {}", show(&anchors)) };
+    let [batch, n, 4] = anchors[..] else {
+        bail!(Shape, "anchors must be (batch, boxes, 4), got {}", show(&anchors))
+    };
     s.want(0, &[batch, n])?;
     s.want(1, &[batch, n])?;
     if let Some(refs) = s.input(3)

@@ -19,7 +19,9 @@ params! {
 
 fn shape_matching(s: &mut Shapes<'_>) -> Result<()> {
     let Some(x) = s.input(0) else { return Ok(()) };
-    let [batch @ .., rows, columns] = x.as_slice() else { bail!(Shape, "matrices are wanted, got {}", show(&x)) };
+    let [batch @ .., rows, columns] = x.as_slice() else {
+        bail!(Shape, "matrices are wanted, got {}", show(&x))
+    };
     let with = |n: &usize| batch.iter().chain([n]).copied().collect::<Dims>();
     s.output(0, &with(rows))?;
     s.output(1, &with(columns))

@@ -66,7 +66,8 @@ fn choose(p: &Nms, data: &[f64], n: usize, width: usize) -> Vec<usize> {
         })
         .collect();
     let one_class = p.force_suppress || p.id_index < 0;
-    let kept = suppress(&boxes, |i, j| one_class || class(order[i]) == class(order[j]), |o| o > p.overlap_thresh);
+    let kept =
+        suppress(&boxes, |i, j| one_class || class(order[i]) == class(order[j]), |o| o > p.overlap_thresh);
     order.into_iter().zip(kept).filter_map(|(i, kept)| kept.then_some(i)).collect()
 }
 
@@ -112,7 +113,13 @@ fn run_rows(r: &Run<'_>, back: bool) -> Result<()> {
         let other = at / n * n + i;
         let (from, to) = if back { (at, other) } else { (other, at) };
         // SAFETY: rows of the input and of the new output.
-        unsafe { std::ptr::copy_nonoverlapping(x.span().bytes().add(from * bytes), out.span().bytes().add(to * bytes), bytes) }
+        unsafe {
+            std::ptr::copy_nonoverlapping(
+                x.span().bytes().add(from * bytes),
+                out.span().bytes().add(to * bytes),
+                bytes,
+            )
+        }
     }
     Ok(())
 }
@@ -142,9 +149,16 @@ fn case(d: &mut Draw) -> Case {
     for i in (1..n).rev() {
         scores.swap(i, d.size(0, i));
     }
-    let rows = (0..n).flat_map(|i| [d.int(0, 1) as f64, scores[i]].into_iter().chain(boxes[i * 4..][..4].to_vec())).collect();
-    let case = Case::new().input(&[n, 6], Fill::Exact(rows)).param("overlap_thresh", 0.2).param("id_index", d.int(-1, 0));
-    case.param("topk", d.int(-1, 4)).param("out_format", d.pick(&["corner", "center"])).param("force_suppress", d.flip())
+    let rows = (0..n)
+        .flat_map(|i| [d.int(0, 1) as f64, scores[i]].into_iter().chain(boxes[i * 4..][..4].to_vec()))
+        .collect();
+    let case = Case::new()
+        .input(&[n, 6], Fill::Exact(rows))
+        .param("overlap_thresh", 0.2)
+        .param("id_index", d.int(-1, 0));
+    case.param("topk", d.int(-1, 4))
+        .param("out_format", d.pick(&["corner", "center"]))
+        .param("force_suppress", d.flip())
 }
 
 table! {

@@ -39,8 +39,13 @@ fn run_prior(r: &Run<'_>) -> Result<()> {
     let step = |given: f64, n: usize| if given <= 0.0 { 1.0 / n as f64 } else { given };
     let (dy, dx) = (step(p.steps[0], h), step(p.steps[1], w));
     // Half sizes: all sizes with the first ratio, then the first size with the other ratios.
-    let half = |size: f64, ratio: f64| (size * h as f64 / w as f64 * ratio.sqrt() / 2.0, size / ratio.sqrt() / 2.0);
-    let shapes = p.sizes.iter().map(|&s| half(s, p.ratios[0])).chain(p.ratios[1..].iter().map(|&r| half(p.sizes[0], r)));
+    let half =
+        |size: f64, ratio: f64| (size * h as f64 / w as f64 * ratio.sqrt() / 2.0, size / ratio.sqrt() / 2.0);
+    let shapes = p
+        .sizes
+        .iter()
+        .map(|&s| half(s, p.ratios[0]))
+        .chain(p.ratios[1..].iter().map(|&r| half(p.sizes[0], r)));
     let shapes: Vec<(f64, f64)> = shapes.collect();
     for at in 0..h * w {
         let (y, x) = ((at / w) as f64 + p.offsets[0], (at % w) as f64 + p.offsets[1]);
@@ -83,7 +88,13 @@ fn shape_target(s: &mut Shapes<'_>) -> Result<()> {
         );
     };
     if batch != b2 || n != n2 || *width < 5 || *classes == 0 {
-        bail!(Shape, "anchor, label and cls_pred do not fit, got {}, {} and {}", show(&a), show(&l), show(&c));
+        bail!(
+            Shape,
+            "anchor, label and cls_pred do not fit, got {}, {} and {}",
+            show(&a),
+            show(&l),
+            show(&c)
+        );
     }
     four(&s.params.get::<Target>().variances)?;
     s.output(0, &[*batch, n * 4])?;
@@ -119,7 +130,8 @@ fn roles(p: &Target, overlaps: &[Vec<f64>], objects: usize, background: impl Fn(
         free[k] = false;
     }
     let most = |j: usize| {
-        let max = |best: (f64, usize), k: usize| if overlaps[j][k] > best.0 { (overlaps[j][k], k) } else { best };
+        let max =
+            |best: (f64, usize), k: usize| if overlaps[j][k] > best.0 { (overlaps[j][k], k) } else { best };
         (0..objects).fold((-1.0, 0), max)
     };
     if p.overlap_threshold > 0.0 {
@@ -137,9 +149,13 @@ fn roles(p: &Target, overlaps: &[Vec<f64>], objects: usize, background: impl Fn(
     }
     // The negatives that are least like background are the most worth.
     let positive = n - left.len();
-    let wanted = ((positive as f64 * p.negative_mining_ratio) as i64).max(p.minimum_negative_samples).max(0) as usize;
-    let mut hard: Vec<(f64, usize)> =
-        left.into_iter().filter(|&j| most(j).0 < p.negative_mining_thresh).map(|j| (background(j), j)).collect();
+    let wanted =
+        ((positive as f64 * p.negative_mining_ratio) as i64).max(p.minimum_negative_samples).max(0) as usize;
+    let mut hard: Vec<(f64, usize)> = left
+        .into_iter()
+        .filter(|&j| most(j).0 < p.negative_mining_thresh)
+        .map(|j| (background(j), j))
+        .collect();
     hard.sort_by(|a, b| a.0.total_cmp(&b.0));
     hard.iter().take(wanted).for_each(|&(_, j)| roles[j] = Role::Background);
     roles
@@ -147,7 +163,9 @@ fn roles(p: &Target, overlaps: &[Vec<f64>], objects: usize, background: impl Fn(
 
 fn run_target(r: &Run<'_>) -> Result<()> {
     let p = r.p::<Target>();
-    let ([_, n, _], [batch, rows, width]) = (r.ins[0].dims(), r.ins[1].dims()) else { bail!(Internal, "shapes were checked") };
+    let ([_, n, _], [batch, rows, width]) = (r.ins[0].dims(), r.ins[1].dims()) else {
+        bail!(Internal, "shapes were checked")
+    };
     let (n, rows, width, classes) = (*n, *rows, *width, r.ins[2].dims()[1]);
     let [loc, mask, cls] = std::array::from_fn(|i| r.outs[i].span());
     copy::fill(loc, 0.0);
@@ -164,7 +182,8 @@ fn run_target(r: &Run<'_>) -> Result<()> {
             }
             let boxes: Vec<Box4> = labels.iter().map(|l| [l[1], l[2], l[3], l[4]]).collect();
             let anchor = |j: usize| -> Box4 { read(r.ins[0].span(), j * 4) };
-            let overlaps: Vec<Vec<f64>> = (0..n).map(|j| boxes.iter().map(|o| iou(anchor(j), *o)).collect()).collect();
+            let overlaps: Vec<Vec<f64>> =
+                (0..n).map(|j| boxes.iter().map(|o| iou(anchor(j), *o)).collect()).collect();
             let background = |j: usize| {
                 let of = |c: usize| read::<1>(r.ins[2].span(), (b * classes + c) * n + j)[0];
                 let max = (0..classes).map(of).fold(f64::NEG_INFINITY, f64::max);
@@ -201,7 +220,9 @@ params! {
 
 fn shape_detect(s: &mut Shapes<'_>) -> Result<()> {
     let Some(c) = s.input(0) else { return Ok(()) };
-    let [batch, classes, n] = c[..] else { bail!(Shape, "cls_prob must be (batch, classes, anchors), got {}", show(&c)) };
+    let [batch, classes, n] = c[..] else {
+        bail!(Shape, "cls_prob must be (batch, classes, anchors), got {}", show(&c))
+    };
     if classes < 2 {
         bail!(Shape, "a class beside the background is wanted, got {}", show(&c));
     }

@@ -69,17 +69,21 @@ fn turn_hue(pixel: &mut [f64], by: f64) {
 }
 
 fn apply(change: Change, image: &mut [f64], channels: usize) {
-    let mix = |pixel: &mut [f64], part: f64, with: f64| pixel.iter_mut().for_each(|p| *p = part * *p + (1.0 - part) * with);
+    let mix = |pixel: &mut [f64], part: f64, with: f64| {
+        pixel.iter_mut().for_each(|p| *p = part * *p + (1.0 - part) * with)
+    };
     match change {
         Change::Brightness(a) => image.iter_mut().for_each(|p| *p *= a),
         Change::Contrast(a) => {
-            let mean = image.chunks_exact(channels).map(grey).sum::<f64>() * channels as f64 / image.len() as f64;
+            let mean =
+                image.chunks_exact(channels).map(grey).sum::<f64>() * channels as f64 / image.len() as f64;
             mix(image, a, mean);
         }
         Change::Saturation(a) => image.chunks_exact_mut(channels).for_each(|p| mix(p, a, grey(p))),
         Change::Hue(a) if channels == 3 => image.chunks_exact_mut(3).for_each(|p| turn_hue(p, a)),
         Change::Light(a) if channels == 3 => {
-            let add: [f64; 3] = std::array::from_fn(|c| (0..3).map(|k| VECTORS[c][k] * VALUES[k] * a[k]).sum());
+            let add: [f64; 3] =
+                std::array::from_fn(|c| (0..3).map(|k| VECTORS[c][k] * VALUES[k] * a[k]).sum());
             image.chunks_exact_mut(3).for_each(|p| (0..3).for_each(|c| p[c] += add[c]));
         }
         Change::Hue(_) | Change::Light(_) => {}

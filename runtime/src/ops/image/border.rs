@@ -55,7 +55,12 @@ fn shape_border(s: &mut Shapes<'_>) -> Result<()> {
         bail!(Shape, "there are no pixels to repeat, got {}", show(&x));
     }
     if !p.values.is_empty() && p.values.len() < i.channels {
-        bail!(Param, "values must have one number for each of {} channels, got {}", i.channels, p.values.len());
+        bail!(
+            Param,
+            "values must have one number for each of {} channels, got {}",
+            i.channels,
+            p.values.len()
+        );
     }
     let out: Dims = sized(&x, i.height + (p.top + p.bot) as usize, i.width + (p.left + p.right) as usize);
     size_of_dims(&out)?;

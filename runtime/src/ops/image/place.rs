@@ -50,7 +50,9 @@ struct Crop;
 impl Move for Crop {
     fn view(p: &Params, x: &[usize], _: &[usize]) -> Result<View> {
         let (p, i): (&Window, _) = (p.get(), images(x)?);
-        let inside = |from: i64, count: i64, of: usize| from >= 0 && count > 0 && count <= of as i64 && from <= of as i64 - count;
+        let inside = |from: i64, count: i64, of: usize| {
+            from >= 0 && count > 0 && count <= of as i64 && from <= of as i64 - count
+        };
         if !inside(p.x, p.width, i.width) || !inside(p.y, p.height, i.height) {
             bail!(
                 Shape,
@@ -64,7 +66,12 @@ impl Move for Crop {
             );
         }
         let rows = x.len() - 3;
-        Ok(View::of(x).range(rows, p.y as usize, p.height as usize, 1).range(rows + 1, p.x as usize, p.width as usize, 1))
+        Ok(View::of(x).range(rows, p.y as usize, p.height as usize, 1).range(
+            rows + 1,
+            p.x as usize,
+            p.width as usize,
+            1,
+        ))
     }
 }
 

@@ -58,7 +58,8 @@ fn resized(p: &Resize, x: &[usize]) -> Result<(Dims, Interp)> {
     let (w, h) = match p.size.as_slice() {
         [w, h] => (*w, *h),
         [s] if p.keep_ratio && i.width > 0 && i.height > 0 => {
-            let longer = |long: usize, short: usize| (long as i64).checked_mul(*s).map_or(-1, |n| n / short as i64);
+            let longer =
+                |long: usize, short: usize| (long as i64).checked_mul(*s).map_or(-1, |n| n / short as i64);
             if i.height > i.width { (*s, longer(i.height, i.width)) } else { (longer(i.width, i.height), *s) }
         }
         [s] => (*s, *s),

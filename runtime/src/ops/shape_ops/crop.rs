@@ -37,7 +37,13 @@ impl Move for Crop {
         for (i, full) in [h as i64, w as i64].into_iter().enumerate() {
             let begin = if p.center_crop { (full - size[i]) / 2 } else { offset[i] };
             if size[i] < 1 || size[i] > full || begin < 0 || begin > full - size[i] {
-                bail!(Shape, "the window leaves the map of {h}x{w}, got {}x{} at {:?}", size[0], size[1], p.offset);
+                bail!(
+                    Shape,
+                    "the window leaves the map of {h}x{w}, got {}x{} at {:?}",
+                    size[0],
+                    size[1],
+                    p.offset
+                );
             }
             v = v.range(i + 2, begin as usize, size[i] as usize, 1);
         }
