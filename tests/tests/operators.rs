@@ -12,7 +12,7 @@ use keshi::ops::samples::{Case, Draw, Fill, Samples};
 use keshi::simd;
 use keshi::{Array, DType, Device, GradReq, Result, Tensor};
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestRunner};
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use std::sync::{Mutex, PoisonError};
 
 /// A drawn call: arrays of one dtype and parsed parameters.
@@ -65,7 +65,10 @@ fn for_all(cases: u32, check: impl Fn(&'static OpDef, u64) -> Result<(), String>
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let mut failed = Vec::new();
     for op in ops::all().filter(|op| !matches!(op.samples, Samples::None(_))) {
-        let mut runner = TestRunner::new(Config { cases, failure_persistence: None, ..Config::default() });
+        // The same calls on every run, so that a failure can be seen again; more with PROPTEST_CASES times as many.
+        let more = std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse::<u32>().ok()).unwrap_or(1);
+        let config = Config { cases: cases * more, failure_persistence: None, ..Config::default() };
+        let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
         let result = runner.run(&any::<u64>(), |seed| check(op, seed).map_err(TestCaseError::fail));
         if let Err(e) = result {
             failed.push(format!("{}: {e}", op.name));
