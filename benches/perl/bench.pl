@@ -10,7 +10,7 @@ use AI::MXNet qw(mx);
 my $rounds = shift // 7;
 printf "%-44s %12s %12s %8s   %s\n", 'workload', 'Keshi', 'PDL', 'ratio', 'what PDL does';
 
-sub median { my @sorted = sort { $a <=> $b } @_; return $sorted[@sorted / 2] }
+sub middle_of { my @sorted = sort { $a <=> $b } @_; return $sorted[@sorted / 2] }
 
 sub human
 {
@@ -34,7 +34,7 @@ sub compare
     }
     shift @ours;    # the first round warms up
     shift @peer;
-    my ($x, $y) = map { median(@$_) / $count } \@ours, \@peer;
+    my ($x, $y) = map { middle_of(@$_) / $count } \@ours, \@peer;
     printf "%-44s %12s %12s %8.3f   %s\n", $what, human($x), human($y), $x / $y, $peer_does;
     return;
 }
@@ -73,7 +73,9 @@ sub compare
     my ($p, $q) = map { $_->aspdl } $x, $y;
     compare('add, 1e7 float32',  1, sub { my $z = $x + $y }, sub { my $z = $p + $q }, 'the same');
     compare('copy, 1e7 float32', 1, sub { my $z = $x->copy }, sub { my $z = $p->copy }, 'the same');
-    compare("$_, 1e7 float32", 1, sub { my $z = $x->$_ }, sub { my $z = $p->$_ }, 'the same') for qw(exp tanh erf);
+    for my $f (qw(exp tanh erf)) {
+        compare("$f, 1e7 float32", 1, sub { my $z = $x->$f }, sub { my $z = $p->$f }, 'the same');
+    }
     compare('sum, 1e7 float32', 1, sub { $x->sum->asscalar }, sub { $p->sum }, 'the same');
 }
 
