@@ -10,7 +10,11 @@ use AI::MXNet qw(mx);
 my $rounds = shift // 7;
 printf "%-44s %12s %12s %8s   %s\n", 'workload', 'Keshi', 'PDL', 'ratio', 'what PDL does';
 
-sub middle_of { my @sorted = sort { $a <=> $b } @_; return $sorted[@sorted / 2] }
+sub middle_of
+{
+    my @sorted = sort { $a <=> $b } @_;
+    return $sorted[@sorted / 2];
+}
 
 sub human
 {
@@ -42,13 +46,23 @@ sub compare
 {
     my ($x, $y) = (nd->array([[1, 2], [3, 4]]), nd->array([[5, 6], [7, 8]]));
     my ($p, $q) = (pdl(float, [[1, 2], [3, 4]]), pdl(float, [[5, 6], [7, 8]]));
-    compare('$a + $b, 2x2', 20_000, sub { my $z; $z = $x + $y for 1 .. 20_000 },
-        sub { my $z; $z = $p + $q for 1 .. 20_000 }, 'the same');
-    compare('$a * 1.5, 2x2', 20_000, sub { my $z; $z = $x * 1.5 for 1 .. 20_000 },
-        sub { my $z; $z = $p * 1.5 for 1 .. 20_000 }, 'the same');
+    compare(
+        '$a + $b, 2x2', 20_000,
+        sub { my $z; $z = $x + $y for 1 .. 20_000 },
+        sub { my $z; $z = $p + $q for 1 .. 20_000 },
+        'the same'
+    );
+    compare(
+        '$a * 1.5, 2x2',
+        20_000,
+        sub { my $z; $z = $x * 1.5 for 1 .. 20_000 },
+        sub { my $z; $z = $p * 1.5 for 1 .. 20_000 },
+        'the same'
+    );
     $x->attach_grad;
     compare(
-        '1000 recorded $y * 1.0001, there and back', 1,
+        '1000 recorded $y * 1.0001, there and back',
+        1,
         sub {
             my $z;
             mx->autograd->record(sub { $z = $x; $z = $z * 1.0001 for 1 .. 1000 });
@@ -60,8 +74,14 @@ sub compare
 }
 
 {
-    my $list = [map { my $row = $_; [map { $row + $_ / 1000 } 1 .. 1000] } 1 .. 1000];
-    compare('array from a nested list, 1000x1000', 1, sub { nd->array($list) }, sub { pdl(float, $list) }, 'pdl($list)');
+    my $list = [
+        map {
+            my $row = $_;
+            [map { $row + $_ / 1000 } 1 .. 1000]
+        } 1 .. 1000
+    ];
+    compare('array from a nested list, 1000x1000', 1, sub { nd->array($list) }, sub { pdl(float, $list) },
+        'pdl($list)');
     my $x = nd->array($list);
     my $p = pdl(float, $list);
     compare('aspdl, 1000x1000', 1, sub { $x->aspdl }, sub { $p->copy }, 'copy');
@@ -71,7 +91,7 @@ sub compare
     my $n = 10_000_000;
     my ($x, $y) = (nd->random->uniform(-3, 3, [$n]), nd->random->uniform(-3, 3, [$n]));
     my ($p, $q) = map { $_->aspdl } $x, $y;
-    compare('add, 1e7 float32',  1, sub { my $z = $x + $y }, sub { my $z = $p + $q }, 'the same');
+    compare('add, 1e7 float32', 1, sub { my $z = $x + $y }, sub { my $z = $p + $q }, 'the same');
     compare('copy, 1e7 float32', 1, sub { my $z = $x->copy }, sub { my $z = $p->copy }, 'the same');
     for my $f (qw(exp tanh erf)) {
         compare("$f, 1e7 float32", 1, sub { my $z = $x->$f }, sub { my $z = $p->$f }, 'the same');
@@ -82,12 +102,15 @@ sub compare
 {
     my $run = sub {
         my @code = @_;
-        return sub { system($^X, (map {"-I$_"} @INC), @code) == 0 or die "cannot run $^X @code" };
+        return sub {
+            system($^X, (map { "-I$_" } @INC), @code) == 0 or die "cannot run $^X @code";
+        };
     };
     compare('start and load', 1, $run->('-MAI::MXNet=mx', '-e', '1'), $run->('-MPDL', '-e', '1'), 'use PDL');
 }
 
 if (open my $status, '<', '/proc/self/status') {
     my $code = 'open my $f, "<", "/proc/self/status"; print grep /VmRSS/, <$f>';
-    print "after `use AI::MXNet qw(mx)`: ", qx($^X @{[map {"-I$_"} @INC]} -MAI::MXNet=mx -e '$code') =~ s/\s+/ /gr, "\n";
+    print "after `use AI::MXNet qw(mx)`: ", qx($^X @{[map {"-I$_"} @INC]} -MAI::MXNet=mx -e '$code') =~ s/\s+/ /gr,
+        "\n";
 }
