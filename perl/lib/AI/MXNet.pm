@@ -10,6 +10,7 @@ use AI::MXNet::Context;
 use AI::MXNet::NDArray;
 use AI::MXNet::AutoGrad;
 use AI::MXNet::Random;
+use AI::MXNet::Symbol::NameManager;
 use AI::MXNet::Later;
 use AI::MXNet::NS 'global';
 use Carp ();
@@ -73,7 +74,7 @@ sub rtc { return __PACKAGE__ }
 
 AI::MXNet::Later->defer(
     map { __PACKAGE__ . "::$_" } grep { !/^(?:NDArray|Context|Random|AutoGrad)$/ } values %package,
-    qw(CachedOp Symbol::AttrScope Symbol::Prefix CudaModule Gluon::NN Gluon::RNN
+    qw(CachedOp Symbol::AttrScope CudaModule Gluon::NN Gluon::RNN
         NDArray::Sparse Contrib::NDArray Contrib::Symbol LinAlg::NDArray LinAlg::Symbol Image::NDArray Image::Symbol)
 );
 
