@@ -83,6 +83,7 @@ static TABLES: &[&[&OpDef]] = &[
     optim::adaptive::TABLE,
     optim::lamb::TABLE,
     optim::multi::TABLE,
+    optim::nesterov::TABLE,
     optim::sgd::TABLE,
     reduce::TABLE,
     reduce::arg::TABLE,

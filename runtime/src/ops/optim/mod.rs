@@ -7,6 +7,7 @@ pub mod adamw;
 pub mod adaptive;
 pub mod lamb;
 pub mod multi;
+pub mod nesterov;
 pub mod sgd;
 
 use super::infer::{self, Shapes, Types};
