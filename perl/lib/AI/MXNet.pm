@@ -11,6 +11,9 @@ use AI::MXNet::NDArray;
 use AI::MXNet::AutoGrad;
 use AI::MXNet::Random;
 use AI::MXNet::Symbol::NameManager;
+use AI::MXNet::Optimizer;
+use AI::MXNet::Initializer;
+use AI::MXNet::KVStore;
 use AI::MXNet::Later;
 use AI::MXNet::NS 'global';
 use Carp ();
@@ -73,7 +76,7 @@ sub name { return __PACKAGE__ }
 sub rtc { return __PACKAGE__ }
 
 AI::MXNet::Later->defer(
-    map { __PACKAGE__ . "::$_" } grep { !/^(?:NDArray|Context|Random|AutoGrad)$/ } values %package,
+    map { __PACKAGE__ . "::$_" } values %package,
     qw(CachedOp Symbol::AttrScope CudaModule Gluon::NN Gluon::RNN
         NDArray::Sparse Contrib::NDArray Contrib::Symbol LinAlg::NDArray LinAlg::Symbol Image::NDArray Image::Symbol)
 );
