@@ -17,6 +17,7 @@ pub mod product;
 pub mod random;
 pub mod reduce;
 pub mod resize;
+pub mod rnn;
 pub mod select;
 pub mod sequence;
 pub mod softmax;

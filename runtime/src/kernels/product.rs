@@ -42,7 +42,7 @@ impl Layout {
 
 /// A pointer that parallel pieces may share.
 #[derive(Clone, Copy)]
-struct Shared<T>(*mut T);
+pub(super) struct Shared<T>(pub(super) *mut T);
 // SAFETY: each piece writes its own part; inputs are only read.
 unsafe impl<T> Send for Shared<T> {}
 // SAFETY: as above.
@@ -50,7 +50,7 @@ unsafe impl<T> Sync for Shared<T> {}
 
 impl<T> Shared<T> {
     #[inline(always)]
-    fn at(self, i: isize) -> *mut T {
+    pub(super) fn at(self, i: isize) -> *mut T {
         self.0.wrapping_offset(i)
     }
 }

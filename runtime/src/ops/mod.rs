@@ -26,6 +26,7 @@ pub mod order;
 pub mod random;
 pub mod random_sample;
 pub mod reduce;
+pub mod rnn;
 pub mod sequence;
 pub mod shape_ops;
 pub mod slice;
@@ -93,6 +94,7 @@ static TABLES: &[&[&OpDef]] = &[
     reduce::stretch::TABLE,
     reduce::sum::TABLE,
     order::TABLE,
+    rnn::TABLE,
     sequence::TABLE,
     shape_ops::crop::TABLE,
     shape_ops::pad::TABLE,
