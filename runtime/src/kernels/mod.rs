@@ -4,6 +4,7 @@
 //! long enough, and an output overlaps an input only where the kernel says that it may.
 
 pub mod boxes;
+pub mod conv;
 pub mod copy;
 pub mod ctc;
 pub mod fourier;

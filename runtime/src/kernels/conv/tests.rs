@@ -1,0 +1,144 @@
+//! The three passes against their sums as written, in float64.
+
+use super::*;
+use crate::kernels::par::with_threads;
+use crate::simd::{available, with_level};
+
+struct Problem {
+    conv: Conv,
+    x: Vec<f64>,
+    w: Vec<f64>,
+    y: Vec<f64>,
+}
+
+/// Small whole numbers, so that every sum is exact in float32.
+fn numbers(n: usize, seed: usize) -> Vec<f64> {
+    (0..n).map(|i| ((i * 7 + i / 3 * 5 + seed) % 11) as f64 - 5.0).collect()
+}
+
+impl Problem {
+    fn new(conv: Conv) -> Problem {
+        let all = |c: usize, dims: [usize; 3]| conv.batch * conv.groups * c * dims.iter().product::<usize>();
+        Problem {
+            x: numbers(all(conv.channels, conv.axes.map(|a| a.input)), 1),
+            w: numbers(conv.weights(), 2),
+            y: numbers(all(conv.filters, conv.axes.map(|a| a.output)), 3),
+            conv,
+        }
+    }
+
+    /// Calls `f(x, w, y)` with the places of the operands of every term.
+    fn terms(&self, mut f: impl FnMut(usize, usize, usize)) {
+        let c = &self.conv;
+        let (data, result, [row, depth, tap]) = (c.data(), c.result(), c.strides());
+        let [a0, a1, a2] = c.axes;
+        let at = |p: Place, n: usize, ch: usize, i: [usize; 3]| {
+            n * p.image + ch * p.channel + (0..3).map(|k| i[k] * p.axes[k]).sum::<usize>()
+        };
+        for n in 0..c.batch {
+            for g in 0..c.groups {
+                for o in 0..a0.output * a1.output * a2.output {
+                    let o = [o / (a1.output * a2.output), o / a2.output % a1.output, o % a2.output];
+                    for k in 0..c.kernel() {
+                        let t = [k / (a1.kernel * a2.kernel), k / a2.kernel % a1.kernel, k % a2.kernel];
+                        let i = [0, 1, 2].map(|j| {
+                            let a = c.axes[j];
+                            (o[j] * a.stride + t[j] * a.dilate).wrapping_sub(a.pad)
+                        });
+                        if (0..3).any(|j| i[j] >= c.axes[j].input) {
+                            continue;
+                        }
+                        for ch in 0..c.channels {
+                            for fl in 0..c.filters {
+                                f(
+                                    at(data, n, g * c.channels + ch, i),
+                                    (g * c.filters + fl) * row + ch * depth + k * tap,
+                                    at(result, n, g * c.filters + fl, o),
+                                );
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn check(&self) {
+        let (mut x, mut w, mut y) =
+            (vec![0.0; self.x.len()], vec![0.0; self.w.len()], vec![0.0; self.y.len()]);
+        self.terms(|i, k, o| {
+            x[i] += self.w[k] * self.y[o];
+            w[k] += self.x[i] * self.y[o];
+            y[o] += self.x[i] * self.w[k];
+        });
+        for &level in available() {
+            for threads in [1, 2] {
+                with_level(level, || {
+                    with_threads(threads, || {
+                        for (pass, a, b, want) in [
+                            (Pass::Forward, &self.x, &self.w, &y),
+                            (Pass::Data, &self.y, &self.w, &x),
+                            (Pass::Weight, &self.x, &self.y, &w),
+                        ] {
+                            for dtype in [DType::F32, DType::F64] {
+                                let got = self.run(pass, a, b, want.len(), dtype);
+                                let same = got.iter().zip(want).position(|(g, w)| g != w);
+                                assert_eq!(same, None, "{level:?} {pass:?} {dtype} {:?}", self.conv);
+                            }
+                        }
+                    })
+                });
+            }
+        }
+    }
+
+    fn run(&self, pass: Pass, a: &[f64], b: &[f64], n: usize, dtype: DType) -> Vec<f64> {
+        let tensor = |v: &[f64]| {
+            let t = crate::Tensor::from_slice(v, &[v.len()], Default::default()).unwrap();
+            let to = crate::Tensor::empty(&[v.len()], dtype, Default::default()).unwrap();
+            cast(t.span(), to.span());
+            to
+        };
+        let (a, b, out) = (tensor(a), tensor(b), tensor(&vec![f64::NAN; n]));
+        self.conv.compute(pass, a.span(), b.span(), None, out.span()).unwrap();
+        out.to_vec()
+    }
+}
+
+fn axis(input: usize, kernel: usize, stride: usize, pad: usize, dilate: usize) -> Axis {
+    let output = (input + 2 * pad - (kernel - 1) * dilate - 1) / stride + 1;
+    Axis { input, output, kernel, stride, dilate, pad }
+}
+
+#[test]
+fn all_passes_are_the_sums_that_define_them() {
+    let shapes = [
+        [Axis::NONE, Axis::NONE, axis(9, 3, 1, 1, 1)],
+        [Axis::NONE, axis(7, 3, 1, 1, 1), axis(9, 3, 1, 1, 1)],
+        [Axis::NONE, axis(8, 3, 2, 1, 1), axis(11, 2, 3, 0, 2)],
+        [Axis::NONE, axis(6, 1, 2, 0, 1), axis(5, 1, 3, 2, 1)],
+        [Axis::NONE, axis(20, 1, 1, 0, 1), axis(21, 1, 1, 0, 1)],
+        [axis(4, 2, 1, 1, 1), axis(5, 3, 2, 2, 2), axis(6, 3, 1, 0, 1)],
+        [Axis::NONE, axis(9, 4, 3, 1, 2), axis(9, 5, 4, 3, 1)],
+    ];
+    for (batch, groups, channels, filters) in [(2, 1, 3, 7), (1, 3, 1, 1), (1, 2, 2, 5), (2, 1, 17, 18)] {
+        for axes in shapes {
+            for last in [false, true] {
+                Problem::new(Conv { batch, groups, channels, filters, axes, last }).check();
+            }
+        }
+    }
+}
+
+#[test]
+fn large_ones_are_cut_and_put_together() {
+    let square = |n, k, s, p| [Axis::NONE, axis(n, k, s, p, 1), axis(n, k, s, p, 1)];
+    for (batch, channels, filters, axes) in [
+        (2, 130, 20, square(16, 3, 1, 1)),
+        (1, 8, 270, square(9, 2, 2, 1)),
+        (3, 40, 33, square(33, 1, 1, 0)),
+        (1, 3, 16, [Axis::NONE, axis(3, 3, 1, 1, 1), axis(9000, 3, 2, 1, 1)]),
+    ] {
+        Problem::new(Conv { batch, groups: 1, channels, filters, axes, last: false }).check();
+    }
+}

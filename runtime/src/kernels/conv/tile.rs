@@ -1,0 +1,190 @@
+//! The product below all convolutions: a few rows by a few vectors of a result, kept in registers while the terms go by.
+//!
+//! `c[m][j] = Σ_r a[m][a_at[r]] · b[b_at[r] + j]`, in the order of r. The tables make patches, transposes and strides out of arrays that
+//! are none of these; a term costs two loads of offsets beside its operands.
+
+use super::{SIDE, widest};
+use crate::kernels::real::Real;
+use crate::simd::{MAX_LANES, Simd, Work};
+
+/// Places of one line of the result that lie together in `b`'s numbering.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Line {
+    /// The first, as `b` counts.
+    pub at: usize,
+    /// How many.
+    pub len: usize,
+    /// Where the first one is written.
+    pub to: usize,
+}
+
+/// `M` rows of a result, along all of its lines.
+pub(super) struct Strip<'a, T, const M: usize> {
+    pub a: [*const T; M],
+    pub a_at: &'a [u32],
+    pub b: *const T,
+    pub b_at: &'a [u32],
+    /// In ascending order of `at`.
+    pub lines: &'a [Line],
+    pub to: *mut T,
+    /// Distances between rows, and between neighbours of a line, where the result is written.
+    pub pitch: usize,
+    pub step: usize,
+    /// What each row begins with; with `add` that is what is already there.
+    pub bias: [T; M],
+    pub add: bool,
+}
+
+impl<T: Real, const M: usize> Work for Strip<'_, T, M> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let lanes = T::count::<S>();
+        // One vector more, since rows are read back by whole vectors.
+        let mut buffer = [T::default(); (8 * SIDE + 1) * MAX_LANES];
+        let (mut line, mut done) = (0, 0);
+        while let Some(first) = self.lines.get(line) {
+            let start = first.at + done;
+            // The lines that begin before the tile ends.
+            let mut last = line;
+            while self.lines.get(last + 1).is_some_and(|l| l.at < start + SIDE * lanes) {
+                last += 1;
+            }
+            let end = (self.lines[last].at + self.lines[last].len).min(start + SIDE * lanes);
+            let whole = last == line && end - start == SIDE * lanes && self.step == 1;
+            // SAFETY: who made the strip promised operands for every place of its lines, rounded up to vectors, and room for the result.
+            unsafe {
+                if whole {
+                    self.tile::<S, SIDE>(s, start, self.to.add(first.to + done), self.pitch, self.add);
+                } else {
+                    let to = buffer.as_mut_ptr();
+                    match (end - start).div_ceil(lanes) {
+                        1 => self.tile::<S, 1>(s, start, to, widest::<T>(), false),
+                        2 => self.tile::<S, 2>(s, start, to, widest::<T>(), false),
+                        _ => self.tile::<S, SIDE>(s, start, to, widest::<T>(), false),
+                    }
+                    for l in &self.lines[line..=last] {
+                        let (from, until) = (l.at.max(start), (l.at + l.len).min(end));
+                        let place = self.to.add(l.to + (from - l.at) * self.step);
+                        for m in 0..M {
+                            let source = to.add(m * widest::<T>() + from - start);
+                            self.write(s, source, place.add(m * self.pitch), until - from);
+                        }
+                    }
+                }
+            }
+            let l = &self.lines[last];
+            (line, done) = if l.at + l.len > end { (last, end - l.at) } else { (last + 1, 0) };
+        }
+    }
+}
+
+impl<T: Real, const M: usize> Strip<'_, T, M> {
+    /// One tile, from place `start` on, written to `to` with rows `pitch` apart.
+    /// # Safety
+    /// Operands exist for `V` vectors from there, and room for them at `to`.
+    #[inline(always)]
+    unsafe fn tile<S: Simd, const V: usize>(&self, s: S, start: usize, to: *mut T, pitch: usize, add: bool) {
+        let lanes = T::count::<S>();
+        let mut sums = [[T::splat(s, T::default()); V]; M];
+        let (a, n) = (self.a, self.a_at.len().min(self.b_at.len()));
+        // SAFETY: the caller's promise; the tables hold offsets of terms that exist.
+        unsafe {
+            let b = self.b.add(start);
+            for r in 0..n {
+                let i = *self.a_at.get_unchecked(r) as usize;
+                let from = b.add(*self.b_at.get_unchecked(r) as usize);
+                let mut v = [T::splat(s, T::default()); V];
+                for j in 0..V {
+                    v[j] = T::load(s, from.add(j * lanes));
+                }
+                for m in 0..M {
+                    let w = T::splat(s, *a[m].add(i));
+                    for j in 0..V {
+                        sums[m][j] = T::fma(s, w, v[j], sums[m][j]);
+                    }
+                }
+            }
+            for m in 0..M {
+                let bias = T::splat(s, self.bias[m]);
+                for j in 0..V {
+                    let p = to.add(m * pitch + j * lanes);
+                    let before = if add { T::load(s, p) } else { bias };
+                    T::store(s, p, before + sums[m][j], false);
+                }
+            }
+        }
+    }
+
+    /// Writes `n` elements of a row from the buffer.
+    /// # Safety
+    /// Both have that many.
+    #[inline(always)]
+    unsafe fn write<S: Simd>(&self, s: S, from: *const T, to: *mut T, n: usize) {
+        let lanes = T::count::<S>();
+        // SAFETY: the caller's promise.
+        unsafe {
+            if self.step != 1 {
+                for i in 0..n {
+                    let p = to.add(i * self.step);
+                    *p = if self.add { *p + *from.add(i) } else { *from.add(i) };
+                }
+                return;
+            }
+            let mut i = 0;
+            while i < n {
+                let (w, p) = (lanes.min(n - i), to.add(i));
+                let mut v = T::load(s, from.add(i));
+                if w == lanes {
+                    if self.add {
+                        v = T::load(s, p) + v;
+                    }
+                    T::store(s, p, v, false);
+                } else {
+                    if self.add {
+                        v = T::load_part(s, p, w, T::default()) + v;
+                    }
+                    T::store_part(s, p, v, w);
+                }
+                i += lanes;
+            }
+        }
+    }
+}
+
+/// Calls `f` for `0..n` cut into pieces of `most` (8 or 4), then 4, 2 and 1.
+pub(super) fn pieces(range: std::ops::Range<usize>, most: usize, mut f: impl FnMut(usize, usize)) {
+    let mut at = range.start;
+    while at < range.end {
+        let left = range.end - at;
+        let m = [8, 4, 2, 1].into_iter().find(|&m| m <= most && m <= left).unwrap_or(1);
+        f(at, m);
+        at += m;
+    }
+}
+
+/// Runs an expression with `M` bound to a number of rows that [`pieces`] gives.
+macro_rules! with_rows {
+    ($m:expr, $M:ident => $body:expr) => {
+        match $m {
+            8 => {
+                const $M: usize = 8;
+                $body
+            }
+            4 => {
+                const $M: usize = 4;
+                $body
+            }
+            2 => {
+                const $M: usize = 2;
+                $body
+            }
+            _ => {
+                const $M: usize = 1;
+                $body
+            }
+        }
+    };
+}
+pub(super) use with_rows;

@@ -1,0 +1,255 @@
+//! The gradient of the weights: for each tap the product of the result's gradient with the data as the tap sees it, over all places.
+//!
+//! Rows of the product are channels and taps of the data, read from a frame; columns are filters, so the other operand is copied with its
+//! filters side by side. Places are the terms. Pieces of work are blocks of channels, of filters and of images; the sums of the blocks of
+//! images are added in order at the end.
+
+use super::frame::{Frame, Sweep};
+use super::gather::{FRAME, PIECES, SMALL, count, shrink, tiles};
+use super::scratch::Scratch;
+use super::tile::{Line, Strip, pieces, with_rows};
+use super::{Conv, rows_at_once};
+use crate::error::{Error, Result};
+use crate::kernels::par;
+use crate::kernels::real::Real;
+use crate::simd::{MAX_LANES, level};
+use std::sync::Mutex;
+
+/// Filters at a time.
+const FILTERS: usize = 256;
+/// Channels times taps at a time, at most.
+const ROWS: usize = 1024;
+/// Partial sums, as times of the weights or in bytes, whichever is more.
+const PARTS: usize = 16;
+const PARTS_BYTES: usize = 8 << 20;
+
+#[derive(Clone, Copy)]
+struct Operands<T> {
+    x: *const T,
+    g: *const T,
+    sums: *mut T,
+    out: *mut T,
+}
+// SAFETY: inputs are only read; each piece of work writes its own sums and its own weights.
+unsafe impl<T> Send for Operands<T> {}
+// SAFETY: as above.
+unsafe impl<T> Sync for Operands<T> {}
+
+/// # Safety
+/// The arrays have the sizes that the convolution says.
+pub(super) unsafe fn run<T: Real>(conv: &Conv, x: *const T, g: *const T, out: *mut T) -> Result<()> {
+    let (level, most) = (level(), rows_at_once());
+    let grid = conv.axes.map(|a| a.output);
+    let sweeps: [Sweep; 3] = conv.axes.map(Sweep::forward);
+    let kernel = conv.kernel();
+    let width = conv.filters.next_multiple_of(MAX_LANES);
+    let wide = width.min(FILTERS);
+    // How the work is cut.
+    let (mut tile, mut depth) = (grid, conv.channels.min((ROWS / kernel).max(1)));
+    let bytes = |tile: [usize; 3], depth: usize| {
+        let places: usize = tile.iter().product();
+        Frame::new::<T>(&sweeps, tile).size(depth).max(places * wide) * size_of::<T>()
+    };
+    while bytes(tile, depth) > FRAME {
+        if tile.iter().product::<usize>() <= 256 && depth * kernel > 256 {
+            depth = depth.div_ceil(2);
+        } else if !shrink(&mut tile) {
+            if depth == 1 {
+                break;
+            }
+            depth = depth.div_ceil(2);
+        }
+    }
+    let blocks = width.div_ceil(wide);
+    let size = conv.groups * conv.channels * kernel * width;
+    let all = conv.batch * grid.iter().product::<usize>() * conv.weights();
+    let most_parts = PARTS.min((PARTS_BYTES / (size * size_of::<T>())).max(1)).min(conv.batch.max(1));
+    let pieces_of = |parts: usize, depth: usize| parts * conv.groups * conv.channels.div_ceil(depth) * blocks;
+    let mut parts = 1;
+    while pieces_of(parts, depth) < PIECES && all / pieces_of(parts, depth) > 2 * SMALL {
+        if parts < most_parts {
+            parts += 1;
+        } else if depth * kernel > 64 && depth > 1 {
+            depth = depth.div_ceil(2);
+        } else {
+            break;
+        }
+    }
+    let per = conv.batch.div_ceil(parts);
+    let channel_blocks = conv.channels.div_ceil(depth);
+    let frame = Frame::new::<T>(&sweeps, tile);
+    let sums = Scratch::new(parts * size * size_of::<T>())?;
+    let o = Operands { x, g, sums: sums.ptr::<T>(), out };
+    let failed: Mutex<Option<Error>> = Mutex::new(None);
+    let jobs = pieces_of(parts, depth);
+    par::chunks(jobs, (SMALL / (all / jobs).max(1)).max(1), |_, r| {
+        let o = o;
+        let room = frame.size(depth) + tile.iter().product::<usize>() * wide;
+        let done = Scratch::new(room * size_of::<T>()).map(|scratch| {
+            for job in r {
+                let (block, job) = (job % blocks, job / blocks);
+                let (channel, job) = (job % channel_blocks * depth, job / channel_blocks);
+                let (group, part) = (job % conv.groups, job / conv.groups);
+                let piece = Piece {
+                    conv,
+                    frame: &frame,
+                    tile,
+                    group,
+                    channels: channel..conv.channels.min(channel + depth),
+                    filters: block * wide..conv.filters.min((block + 1) * wide),
+                    images: part * per..conv.batch.min((part + 1) * per),
+                    // SAFETY: this piece's part of the sums.
+                    sums: unsafe {
+                        let row = group * conv.channels * kernel;
+                        o.sums.add(part * size + row * width + block * wide)
+                    },
+                    width,
+                    most,
+                    level,
+                };
+                // SAFETY: the arrays are as the caller promised; sums and scratch belong to this piece.
+                unsafe { piece.run(o.x, o.g, scratch.ptr(), scratch.ptr::<T>().add(frame.size(depth))) };
+            }
+        });
+        if let Err(e) = done {
+            *failed.lock().unwrap_or_else(|e| e.into_inner()) = Some(e);
+        }
+    });
+    if let Some(e) = failed.into_inner().unwrap_or_else(|e| e.into_inner()) {
+        return Err(e);
+    }
+    // Filters by rows into rows by filters.
+    let [row, step, tap] = conv.strides();
+    let rows = conv.channels * kernel;
+    par::chunks(conv.groups * conv.filters, (SMALL / (16 * rows * parts)).max(1), |_, r| {
+        let o = o;
+        for at in r {
+            let (group, filter) = (at / conv.filters, at % conv.filters);
+            for c in 0..conv.channels {
+                for k in 0..kernel {
+                    let from = (group * rows + c * kernel + k) * width + filter;
+                    // SAFETY: sums that are written, and a weight that is this filter's.
+                    unsafe {
+                        let sum = (1..parts).fold(*o.sums.add(from), |s, p| s + *o.sums.add(p * size + from));
+                        *o.out.add(at * row + c * step + k * tap) = sum;
+                    }
+                }
+            }
+        }
+    });
+    Ok(())
+}
+
+/// Some weights, summed over some images.
+struct Piece<'a, T> {
+    conv: &'a Conv,
+    frame: &'a Frame<'a>,
+    tile: [usize; 3],
+    group: usize,
+    channels: std::ops::Range<usize>,
+    filters: std::ops::Range<usize>,
+    images: std::ops::Range<usize>,
+    /// The first filter of the group's first row.
+    sums: *mut T,
+    width: usize,
+    most: usize,
+    level: crate::simd::Level,
+}
+
+impl<T: Real> Piece<'_, T> {
+    /// # Safety
+    /// See [`run`]; the frame and `columns` have room for a tile.
+    unsafe fn run(&self, x: *const T, g: *const T, frame: *mut T, columns: *mut T) {
+        let (conv, kernel) = (self.conv, self.conv.kernel());
+        let grid = conv.axes.map(|a| a.output);
+        let (data, result) = (conv.data(), conv.result());
+        let wide = self.filters.len().next_multiple_of(MAX_LANES);
+        let taps = self.frame.taps();
+        let tile = tiles(grid, self.tile);
+        let rows = self.channels.len() * kernel;
+        // SAFETY: rows of this piece; nobody else has them.
+        let sums = unsafe { self.sums.add(self.channels.start * kernel * self.width) };
+        let mut fresh = true;
+        for image in self.images.clone() {
+            for t in 0..count(grid, self.tile) {
+                let (origin, size) = tile(t);
+                let mut places: Vec<u32> = Vec::with_capacity(size.iter().product());
+                for d in 0..size[0] {
+                    for h in 0..size[1] {
+                        let at = self.frame.at([d, h, 0]) as u32;
+                        places.extend((0..size[2] as u32).map(|w| at + w));
+                    }
+                }
+                let steps: Vec<u32> = (0..places.len()).map(|k| (k * wide) as u32).collect();
+                // SAFETY: elements of the arrays; the scratch is this thread's.
+                unsafe {
+                    let first = (self.group * conv.channels + self.channels.start) * data.channel;
+                    let from = x.add(image * data.image + first);
+                    let bounds = conv.axes.map(|a| a.input);
+                    self.frame.fill(from, &data, bounds, self.channels.len(), origin, size, frame);
+                    let first = (self.group * conv.filters + self.filters.start) * result.channel;
+                    let corner: usize = (0..3).map(|i| origin[i] * result.axes[i]).sum();
+                    let from = g.add(image * result.image + first + corner);
+                    self.columns(from, size, wide, columns);
+                }
+                pieces(0..rows, self.most, |row, m| {
+                    with_rows!(m, M => {
+                        let mut a = [frame.cast_const(); M];
+                        for k in 0..M {
+                            let (c, t) = ((row + k) / kernel, (row + k) % kernel);
+                            // SAFETY: a tap inside of the frame.
+                            a[k] = unsafe { a[k].add(c * self.frame.pitch + taps[t]) };
+                        }
+                        self.level.run(Strip::<T, M> {
+                            a,
+                            a_at: &places,
+                            b: columns,
+                            b_at: &steps,
+                            lines: &[Line { at: 0, len: wide, to: 0 }],
+                            // SAFETY: a row of the sums.
+                            to: unsafe { sums.add(row * self.width) },
+                            pitch: self.width,
+                            step: 1,
+                            bias: [T::default(); M],
+                            add: !fresh,
+                        });
+                    })
+                });
+                fresh = false;
+            }
+        }
+        if fresh {
+            for row in 0..rows {
+                // SAFETY: as above.
+                unsafe { sums.add(row * self.width).write_bytes(0, wide) };
+            }
+        }
+    }
+
+    /// The result's gradient at the places of a tile, filters side by side and zeros behind them.
+    /// # Safety
+    /// `g` is the first filter at the first place; `to` has room.
+    unsafe fn columns(&self, g: *const T, size: [usize; 3], wide: usize, to: *mut T) {
+        let place = self.conv.result();
+        let mut at = 0;
+        for d in 0..size[0] {
+            for h in 0..size[1] {
+                // SAFETY: the caller's promise.
+                unsafe {
+                    let (row, to) = (g.add(d * place.axes[0] + h * place.axes[1]), to.add(at * wide));
+                    for f in 0..wide {
+                        if f < self.filters.len() {
+                            let from = row.add(f * place.channel);
+                            for w in 0..size[2] {
+                                *to.add(w * wide + f) = *from.add(w * place.axes[2]);
+                            }
+                        } else {
+                            (0..size[2]).for_each(|w| *to.add(w * wide + f) = T::default());
+                        }
+                    }
+                }
+                at += size[2];
+            }
+        }
+    }
+}
