@@ -14,6 +14,7 @@ pub mod optim;
 pub mod others;
 pub mod pad;
 pub mod par;
+pub mod pool;
 pub mod product;
 pub mod random;
 pub mod reduce;

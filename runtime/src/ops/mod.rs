@@ -10,6 +10,7 @@ pub mod value;
 pub mod vjp;
 
 pub mod activation;
+pub mod conv;
 pub mod detection;
 pub mod elementwise;
 pub mod fourier;
@@ -23,6 +24,7 @@ pub mod matrix;
 pub mod nn_dropout;
 pub mod optim;
 pub mod order;
+pub mod pool;
 pub mod random;
 pub mod random_sample;
 pub mod reduce;
@@ -41,6 +43,10 @@ use std::sync::OnceLock;
 /// The tables of all files.
 static TABLES: &[&[&OpDef]] = &[
     activation::TABLE,
+    conv::column::TABLE,
+    conv::convolution::TABLE,
+    conv::deconvolution::TABLE,
+    conv::windows::TABLE,
     detection::boxes::TABLE,
     detection::matching::TABLE,
     detection::nms::TABLE,
@@ -74,6 +80,7 @@ static TABLES: &[&[&OpDef]] = &[
     loss::TABLE,
     loss_ctc::TABLE,
     nn_dropout::TABLE,
+    pool::TABLE,
     random::TABLE,
     random_sample::TABLE,
     matrix::TABLE,

@@ -16,6 +16,8 @@
 //! Scratch: a frame of at most half a mebibyte for each thread (more only where 64 columns of one channel need more), copies of the weights, and
 //! for `Weight` partial sums of at most sixteen times the weights. Half floats are computed in float32, in copies of the arrays.
 
+pub mod column;
+
 mod frame;
 mod gather;
 mod scratch;

@@ -1,0 +1,86 @@
+//! Pooling against windows walked element by element.
+
+use super::*;
+use crate::kernels::par::with_threads;
+use crate::simd::{available, with_level};
+use crate::{Device, Tensor};
+
+fn axis(input: usize, kernel: usize, stride: usize, pad: usize, full: bool) -> Axis {
+    let room = input + 2 * pad - kernel;
+    let output = if full { room.div_ceil(stride) } else { room / stride } + 1;
+    Axis { input, output, kernel, stride, dilate: 1, pad }
+}
+
+/// Places of the elements of each window of a plane, for one channel, and how many the padding adds.
+fn walk(p: &Pool, c: usize) -> Vec<(Vec<usize>, usize)> {
+    let [a0, a1, a2] = p.axes;
+    let mut all = vec![];
+    for o in 0..a0.output * a1.output * a2.output {
+        let o = [o / (a1.output * a2.output), o / a2.output % a1.output, o % a2.output];
+        let (mut inside, mut padded) = (vec![], 0);
+        for k in 0..a0.kernel * a1.kernel * a2.kernel {
+            let k = [k / (a1.kernel * a2.kernel), k / a2.kernel % a1.kernel, k % a2.kernel];
+            let at = [0, 1, 2].map(|i| (o[i] * p.axes[i].stride + k[i]) as isize - p.axes[i].pad as isize);
+            padded += usize::from((0..3).all(|i| at[i] < (p.axes[i].input + p.axes[i].pad) as isize));
+            if (0..3).all(|i| at[i] >= 0 && at[i] < p.axes[i].input as isize) {
+                let at = at.map(|a| a as usize);
+                inside.push(((at[0] * a1.input + at[1]) * a2.input + at[2]) * p.inner + c);
+            }
+        }
+        all.push((inside, padded));
+    }
+    all
+}
+
+#[test]
+fn all_kinds_are_what_the_windows_hold() {
+    let kinds = [
+        Kind::Max,
+        Kind::Sum,
+        Kind::Average { padding: true },
+        Kind::Average { padding: false },
+        Kind::Power(1),
+        Kind::Power(2),
+        Kind::Power(3),
+    ];
+    let shapes = [
+        [Axis::NONE, Axis::NONE, axis(9, 3, 1, 1, false)],
+        [Axis::NONE, axis(7, 2, 2, 0, true), axis(41, 3, 2, 1, true)],
+        [Axis::NONE, axis(5, 1, 3, 0, true), axis(6, 1, 4, 0, true)],
+        [axis(3, 2, 1, 1, false), axis(4, 3, 3, 2, true), axis(5, 5, 1, 2, false)],
+        [Axis::NONE, axis(4, 4, 1, 0, false), axis(35, 35, 1, 0, false)],
+    ];
+    for (axes, inner) in shapes.iter().flat_map(|s| [(*s, 1), (*s, 3), (*s, 19)]) {
+        let p = Pool { planes: 2, inner, axes };
+        let x: Vec<f32> = (0..2 * p.input()).map(|i| ((i * 37 + i / 7) % 23) as f32 - 9.0).collect();
+        let x = Tensor::from_slice(&x, &[x.len()], Device::default()).unwrap();
+        for kind in kinds {
+            let mut want = vec![0f32; 2 * p.output()];
+            for (plane, c) in (0..2).flat_map(|n| (0..inner).map(move |c| (n, c))) {
+                for (o, (inside, padded)) in walk(&p, c).into_iter().enumerate() {
+                    let v = inside.iter().map(|&i| f64::from(x.to_vec::<f32>()[plane * p.input() + i]));
+                    let sum = |p: i32| v.clone().map(|v| v.powi(p)).sum::<f64>();
+                    want[plane * p.output() + o * inner + c] = match kind {
+                        Kind::Max => v.fold(f64::from(f32::MIN), f64::max),
+                        Kind::Average { padding } => {
+                            let n = if padding { padded } else { inside.len() };
+                            if n == 0 { 0.0 } else { sum(1) / n as f64 }
+                        }
+                        Kind::Sum | Kind::Power(1) => sum(1),
+                        Kind::Power(2) => sum(2).sqrt(),
+                        Kind::Power(_) => sum(3).cbrt(),
+                    } as f32;
+                }
+            }
+            for (&level, threads) in available().iter().flat_map(|l| [(l, 1), (l, 2)]) {
+                let y = Tensor::empty(&[want.len()], DType::F32, Device::default()).unwrap();
+                let (x, to) = (x.span(), y.span());
+                let run = || p.compute(Pass::Pool(kind), x, x, to).unwrap();
+                with_level(level, || with_threads(threads, run));
+                let far = |(g, w): (&f32, &f32)| !((g - w).abs() <= 2e-6 * w.abs());
+                let wrong = y.to_vec::<f32>().iter().zip(&want).position(far);
+                assert_eq!(wrong, None, "{kind:?} {level:?} {p:?}");
+            }
+        }
+    }
+}
