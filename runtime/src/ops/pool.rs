@@ -122,7 +122,11 @@ impl Pooling {
     fn order(&self, ndim: usize) -> Result<Order> {
         let n = if self.global_pool { ndim.wrapping_sub(2) } else { self.kernel.len() };
         if !(1..=3).contains(&n) || ndim != n + 2 {
-            bail!(Shape, "data and kernel do not fit, got {ndim} axes and {}, want 3 to 5 axes", self.kernel.text());
+            bail!(
+                Shape,
+                "data and kernel do not fit, got {ndim} axes and {}, want 3 to 5 axes",
+                self.kernel.text()
+            );
         }
         Ok(Order { n, last: channels_last(&self.layout, n)? })
     }
@@ -273,8 +277,7 @@ fn sample(d: &mut Draw) -> Case {
     let last = d.flip();
     let o = Order { n, last };
     let size: Vec<i64> = (0..n).map(|i| kernel[i] + more[i]).collect();
-    let dims: Vec<usize> =
-        o.join(d.int(1, 2), d.int(1, 3), &size).iter().map(|&d| d as usize).collect();
+    let dims: Vec<usize> = o.join(d.int(1, 2), d.int(1, 3), &size).iter().map(|&d| d as usize).collect();
     let layouts = [["NCW", "NWC"], ["NCHW", "NHWC"], ["NCDHW", "NDHWC"]];
     // Roots of sums near 0 are too steep for differences.
     let fill = if kind == "lp" { Fill::Real(0.5, 2.0, &[]) } else { Fill::Distinct(0.05) };

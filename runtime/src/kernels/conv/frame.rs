@@ -48,8 +48,7 @@ impl Sweep {
 
     /// The phases of the stride that some tap looks at, from the lowest shift on.
     fn phases(&self) -> Vec<usize> {
-        let mut all: Vec<usize> =
-            self.shifts.iter().map(|s| (s - self.low()) as usize % self.step).collect();
+        let mut all: Vec<usize> = self.shifts.iter().map(|s| (s - self.low()) as usize % self.step).collect();
         all.sort_unstable();
         all.dedup();
         all
@@ -97,9 +96,11 @@ impl<'a> Frame<'a> {
                 (phase, d / sweep.step)
             };
             let next = |(phase, at): (usize, usize)| {
-                sweep.shifts.iter().map(along).map(move |(p, d)| {
-                    (phase * self.phases[i].len() + p, at * self.len[i] + d)
-                })
+                sweep
+                    .shifts
+                    .iter()
+                    .map(along)
+                    .map(move |(p, d)| (phase * self.phases[i].len() + p, at * self.len[i] + d))
             };
             all = all.into_iter().flat_map(next).collect();
         }
@@ -187,6 +188,7 @@ impl Iterator for Phases<'_> {
         let [a, b, c] = self.all;
         let i = self.next;
         self.next += 1;
-        (i < a.len() * b.len() * c.len()).then(|| [a[i / (b.len() * c.len())], b[i / c.len() % b.len()], c[i % c.len()]])
+        (i < a.len() * b.len() * c.len())
+            .then(|| [a[i / (b.len() * c.len())], b[i / c.len() % b.len()], c[i % c.len()]])
     }
 }

@@ -120,9 +120,8 @@ impl Gather {
                 cut.depth = cut.depth.div_ceil(2);
             }
         }
-        let pieces = |c: &Cut| {
-            self.batch * self.groups * count(self.grid, c.tile) * self.rows.div_ceil(c.rows)
-        };
+        let pieces =
+            |c: &Cut| self.batch * self.groups * count(self.grid, c.tile) * self.rows.div_ceil(c.rows);
         let work = |c: &Cut| c.tile.iter().product::<usize>() * c.rows * self.depth * taps;
         while pieces(&cut) < PIECES && work(&cut) > 2 * SMALL {
             if cut.rows > 16 && cut.tile.iter().product::<usize>() <= 4 * SIDE * MAX_LANES {
@@ -295,7 +294,9 @@ impl<T: Real> Call<'_, T> {
             for h in 0..size[1] {
                 let line = Line { at: at([d, h, 0]), len: size[2], to: d * to[0] + h * to[1] };
                 match lines.last_mut() {
-                    Some(l) if l.at + l.len == line.at && l.to + l.len * to[2] == line.to => l.len += line.len,
+                    Some(l) if l.at + l.len == line.at && l.to + l.len * to[2] == line.to => {
+                        l.len += line.len
+                    }
                     _ => lines.push(line),
                 }
             }

@@ -71,12 +71,7 @@ pub(super) fn spread<T: Real>(p: &Pool, kind: Kind, g: Span, out: Span) {
 
 /// Where the first largest element of a window lies, for channel `c`; `None` where it has none.
 #[inline]
-fn largest<T: Real>(
-    p: &Pool,
-    x: &[T],
-    [d, h, w]: &[std::ops::Range<usize>; 3],
-    c: usize,
-) -> Option<usize> {
+fn largest<T: Real>(p: &Pool, x: &[T], [d, h, w]: &[std::ops::Range<usize>; 3], c: usize) -> Option<usize> {
     let [_, a1, a2] = p.axes;
     let mut best: Option<(usize, T)> = None;
     for i in d.clone() {

@@ -22,7 +22,9 @@ pub(super) fn pool<T: Real>(p: &Pool, kind: Kind, x: Span, out: Span) {
             let wide = a2.input * p.inner;
             let sources: Vec<*const T> = window(&a0, d)
                 .flat_map(|i| window(&a1, h).map(move |j| (i, j)))
-                .map(|(i, j)| x.ptr::<T>().wrapping_add(plane * p.input() + (i * a1.input + j) * wide).cast_const())
+                .map(|(i, j)| {
+                    x.ptr::<T>().wrapping_add(plane * p.input() + (i * a1.input + j) * wide).cast_const()
+                })
                 .collect();
             let count = all[0][d] * all[1][h];
             let out = out.ptr::<T>().wrapping_add(line * a2.output * p.inner);

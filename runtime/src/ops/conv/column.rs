@@ -37,7 +37,12 @@ params! {
 
 fn windows(steps: Steps, input: Ints) -> Result<Windows> {
     if input.len() != steps.len() {
-        bail!(Shape, "kernel must have an axis for each spatial axis, got {} for {}", steps.len(), input.len());
+        bail!(
+            Shape,
+            "kernel must have an axis for each spatial axis, got {} for {}",
+            steps.len(),
+            input.len()
+        );
     }
     let output: Result<Ints> = (0..input.len()).map(|i| steps.windows(i, input[i])).collect();
     Ok(Windows::new(steps, input, output?, 1, false))
@@ -80,7 +85,11 @@ fn shape_from(s: &mut Shapes<'_>) -> Result<()> {
     if let Some(x) = s.ins[0].sizes() {
         let taps = product(&w.kernel) as i64;
         if x[1] >= 0 && x[1] % taps != 0 {
-            bail!(Shape, "axis 1 of data must be a multiple of the {taps} elements of a window, got {}", x[1]);
+            bail!(
+                Shape,
+                "axis 1 of data must be a multiple of the {taps} elements of a window, got {}",
+                x[1]
+            );
         }
         (y[0], y[1]) = (x[0], if x[1] < 0 { -1 } else { x[1] / taps });
     }

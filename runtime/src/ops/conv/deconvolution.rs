@@ -44,7 +44,9 @@ impl Deconvolution {
                 bail!(Param, "{name} must have as many axes as kernel, got {}, want {n}", v.text());
             }
         }
-        if self.target_shape.is_empty() && (0..self.adj.len()).any(|i| !(0..steps.stride[i]).contains(&self.adj[i])) {
+        if self.target_shape.is_empty()
+            && (0..self.adj.len()).any(|i| !(0..steps.stride[i]).contains(&self.adj[i]))
+        {
             bail!(Param, "adj must be less than stride, got {} and {}", self.adj.text(), steps.stride.text());
         }
         Ok(steps)
