@@ -10,6 +10,7 @@ pub mod ctc;
 pub mod fourier;
 pub mod index;
 pub mod map;
+pub mod norm;
 pub mod optim;
 pub mod others;
 pub mod pad;

@@ -15,6 +15,7 @@ pub(crate) trait Real:
     /// a > b ? a : b.
     fn max<S: Simd>(s: S, a: Self::V<S>, b: Self::V<S>) -> Self::V<S>;
     fn exp<S: Simd>(s: S, a: Self::V<S>) -> Self::V<S>;
+    fn pow<S: Simd>(s: S, a: Self::V<S>, b: Self::V<S>) -> Self::V<S>;
     /// The lanes in memory.
     fn spill<S: Simd>(s: S, a: Self::V<S>) -> [Self; MAX_LANES];
     fn ln(self) -> Self;
@@ -33,6 +34,10 @@ impl Real for f32 {
     #[inline(always)]
     fn exp<S: Simd>(s: S, a: S::F32) -> S::F32 {
         math::exp(s, a)
+    }
+    #[inline(always)]
+    fn pow<S: Simd>(s: S, a: S::F32, b: S::F32) -> S::F32 {
+        math::pow(s, a, b)
     }
     #[inline(always)]
     fn spill<S: Simd>(s: S, a: S::F32) -> [f32; MAX_LANES] {
@@ -57,6 +62,10 @@ impl Real for f64 {
     #[inline(always)]
     fn exp<S: Simd>(s: S, a: S::F64) -> S::F64 {
         s.each64(a, f64::exp)
+    }
+    #[inline(always)]
+    fn pow<S: Simd>(s: S, a: S::F64, b: S::F64) -> S::F64 {
+        s.each2_64(a, b, f64::powf)
     }
     #[inline(always)]
     fn spill<S: Simd>(s: S, a: S::F64) -> [f64; MAX_LANES] {

@@ -22,6 +22,7 @@ pub mod loss;
 pub mod loss_ctc;
 pub mod matrix;
 pub mod nn_dropout;
+pub mod nn_norm;
 pub mod optim;
 pub mod order;
 pub mod pool;
@@ -81,6 +82,11 @@ static TABLES: &[&[&OpDef]] = &[
     loss_ctc::TABLE,
     nn_dropout::TABLE,
     pool::TABLE,
+    nn_norm::batch::TABLE,
+    nn_norm::group::TABLE,
+    nn_norm::layer::TABLE,
+    nn_norm::length::TABLE,
+    nn_norm::response::TABLE,
     random::TABLE,
     random_sample::TABLE,
     matrix::TABLE,

@@ -24,9 +24,9 @@ params! {
     }
 }
 
-/// Square root of the sum of squares.
+/// Square root of the sum of squares and this number.
 #[derive(Clone, Copy)]
-struct Norm2;
+pub(crate) struct Norm2(pub f64);
 
 impl Reduce for Norm2 {
     fn init(self) -> f64 {
@@ -44,7 +44,7 @@ impl Reduce for Norm2 {
         SumSq.merge(a, b)
     }
     fn finish(self, acc: f64, _: usize) -> f64 {
-        acc.sqrt()
+        (acc + self.0).sqrt()
     }
     fn init_int(self) -> i64 {
         SumSq.init_int()
@@ -80,7 +80,7 @@ fn run(r: &Run<'_>) -> Result<()> {
     };
     match p.ord {
         1 => reduce(SumAbs, x.span(), x.dims(), &gone, result.span()),
-        _ if x.dtype().is_float() => reduce(Norm2, x.span(), x.dims(), &gone, result.span()),
+        _ if x.dtype().is_float() => reduce(Norm2(0.0), x.span(), x.dims(), &gone, result.span()),
         _ => int_norm(x.span(), x.dims(), &gone, result.span()),
     }
     if x.dtype() != to {
