@@ -1,0 +1,122 @@
+package AI::MXNet::IO::Files;
+use 5.014;
+use strict;
+use warnings;
+use AI::MXNet::IO::MNIST;
+use AI::MXNet::IO::Text;
+
+# The iterators over files, by name; each is an AI::MXNet::MXDataIter.
+
+our %class = (
+    MNISTIter => 'AI::MXNet::IO::MNIST',
+    CSVIter => 'AI::MXNet::IO::CSV',
+    LibSVMIter => 'AI::MXNet::IO::LibSVM',
+);
+
+# -- options, in the forms in which MXNet takes them
+
+sub list
+{
+    my $value = shift;
+    return @$value if ref $value eq 'ARRAY';
+    return $value =~ /(-?\d+)/g;
+}
+
+sub truth
+{
+    my $value = shift // 0;
+    return $value =~ /^(?:0|false|)$/i ? 0 : 1;
+}
+
+sub slurp
+{
+    my ($who, $file) = @_;
+    AI::MXNet::Keshi::fail("$who: no file is given") if not defined $file;
+    open my $in, '<:raw', $file or AI::MXNet::Keshi::fail("$who: cannot read $file: $!");
+    my $bytes = do { local $/ = undef; <$in> };
+    close $in;
+    return $bytes if $bytes !~ /^\x1f\x8b/;
+    require IO::Uncompress::Gunzip;
+    IO::Uncompress::Gunzip::gunzip(\$bytes => \my $plain, MultiStream => 1)
+        or AI::MXNet::Keshi::fail("$who: cannot decompress $file: $IO::Uncompress::Gunzip::GunzipError");
+    return $plain;
+}
+
+# The bytes of a text as an array.
+sub bytes_array
+{
+    my $bytes = shift;
+    return AI::MXNet::NDArray->from_bytes($bytes, [length $bytes], dtype => 'uint8');
+}
+
+# The same order for the same seed, whatever else a script draws: Fisher and Yates's, with xorshift numbers.
+sub order
+{
+    my ($count, $seed) = @_;
+    my @order = 0 .. $count - 1;
+    my $x = ($seed * 2654435761 + 88172645) & 0xffffffff || 1;
+    for my $i (reverse 1 .. $#order) {
+        $x ^= $x << 13 & 0xffffffff;
+        $x ^= $x >> 17;
+        $x ^= $x << 5 & 0xffffffff;
+        my $j = $x % ($i + 1);
+        @order[$i, $j] = @order[$j, $i];
+    }
+    return \@order;
+}
+
+# First and last row of one of several equal parts.
+sub part
+{
+    my ($count, $parts, $index) = @_;
+    AI::MXNet::Keshi::fail("part_index got $index, want one of 0 to " . ($parts - 1)) if $index < 0 or $index >= $parts;
+    return (int($count * $index / $parts), int($count * ($index + 1) / $parts) - 1);
+}
+
+1;
+
+__END__
+
+=head1 NAME
+
+AI::MXNet::IO::Files - iterators over files
+
+=head1 SYNOPSIS
+
+    use AI::MXNet qw(mx);
+    use File::Temp qw(tempdir);
+    my $file = tempdir(CLEANUP => 1) . '/numbers.csv';
+    open my $out, '>', $file or die $!;
+    print {$out} "$_,@{[ $_ / 2 ]}\n" for 1 .. 5;
+    close $out;
+
+    my $iter = mx->io->CSVIter({ data_csv => $file, data_shape => [2], batch_size => 2 });
+    while (defined(my $batch = <$iter>)) {
+        print $batch->data->[0]->aspdl, $batch->pad, "\n";
+    }
+
+=head1 DESCRIPTION
+
+Each takes one hash. Common to all: C<batch_size> (128), C<data_name>, C<label_name>, and but for C<MNISTIter> C<round_batch>: 1 fills
+the last batch from the beginning, and the next pass begins behind that; with 0 the last batch ends in zeros. C<pad> of a batch says
+how many rows were filled. Files may be compressed with gzip. C<getindex> is a PDL of the numbers of the rows, C<debug_skip_load> makes
+the iterator give its next batch over and over.
+
+=over 4
+
+=item MNISTIter({ image => $file, label => $file, shuffle => 1, flat => 0, seed => 0, num_parts => 1, part_index => 0 })
+
+Pictures of 28x28 as numbers from 0 to 1, or rows of 784 with C<flat>; rows that do not fill a batch are left out.
+
+=item CSVIter({ data_csv => $file, data_shape => \@shape, label_csv => $file, label_shape => [1], dtype => 'float32' })
+
+Without C<label_csv> labels are 0.
+
+=item LibSVMIter({ data_libsvm => $file, data_shape => [$columns], label_libsvm => $file, label_shape => \@shape })
+
+Matrices in compressed rows (csr). A file of labels gives labels of the same kind, and the first number of its lines is passed over;
+without one, that of the data is the label.
+
+=back
+
+=cut
