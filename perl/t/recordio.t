@@ -10,7 +10,18 @@ my $dir = tempdir(CLEANUP => 1);
 my $magic = pack 'V', 0xced7230a;
 
 # Any bytes come back.
-my @records = ('', 'a', $magic, "abcd$magic", "abc$magic", "$magic$magic", "xyzw${magic}x", map { join '', map { chr int rand 256 } 1 .. $_ } 1 .. 40);
+my @records = (
+    '', 'a', $magic,
+    "abcd$magic",
+    "abc$magic",
+    "$magic$magic",
+    "xyzw${magic}x",
+    map {
+        join '',
+            map { chr int rand 256 }
+            1 .. $_
+    } 1 .. 40
+);
 push @records, join '', map { rand() < 0.3 ? $magic : 'abcd' } 1 .. 500;
 my $writer = mx->recordio->MXRecordIO("$dir/a.rec", 'w');
 $writer->write($_) for @records;
@@ -23,7 +34,15 @@ is((-s "$dir/a.rec") % 4, 0, 'the file is a multiple of four bytes long');
 
 # A file that is damaged
 my $bytes = do { open my $in, '<:raw', "$dir/a.rec" or die $!; local $/ = undef; <$in> };
-sub damaged { my $text = shift; open my $out, '>:raw', "$dir/b.rec" or die $!; print {$out} $text; close $out; return mx->recordio->MXRecordIO("$dir/b.rec", 'r') }
+
+sub damaged
+{
+    my $text = shift;
+    open my $out, '>:raw', "$dir/b.rec" or die $!;
+    print {$out} $text;
+    close $out;
+    return mx->recordio->MXRecordIO("$dir/b.rec", 'r');
+}
 dies_with(sub { my $r = damaged(substr $bytes, 0, 22); $r->read for 1 .. 3 }, qr/cut short/, 'cut short');
 dies_with(sub { damaged('what is this file?')->read }, qr/no file of records/, 'no file of records');
 dies_with(sub { damaged(pack('VV', 0xced7230a, 3 << 29))->read }, qr/out of place/, 'a last part without a first');

@@ -6,7 +6,11 @@ use Mouse;
 
 # What stands in front of a record: a count of labels, a label, and two numbers.
 
-use overload '@{}' => sub { my $self = shift; return [map { $self->$_ } qw(flag label id id2)] }, fallback => 1;
+use overload '@{}' => sub {
+    my $self = shift;
+    return [map { $self->$_ } qw(flag label id id2)];
+    },
+    fallback => 1;
 
 has flag => (is => 'rw', isa => 'Int');
 has label => (is => 'rw', isa => 'Num|AI::MXNet::NDArray|ArrayRef|PDL');

@@ -81,7 +81,9 @@ sub _for
 {
     my ($self, $writing) = @_;
     return if $self->is_open and not($self->writable xor $writing);
-    return _fail('AssertionError: ' . $self->uri . ' is ' . (!$self->is_open ? 'closed' : $writing ? 'open for reading' : 'open for writing'));
+    return _fail('AssertionError: '
+            . $self->uri . ' is '
+            . (!$self->is_open ? 'closed' : $writing ? 'open for reading' : 'open for writing'));
 }
 
 sub write    ## no critic (ProhibitBuiltinHomonyms)
@@ -124,7 +126,9 @@ sub read    ## no critic (ProhibitBuiltinHomonyms)
         _fail($self->uri . ' is cut short') if $got != $padded;
         $part = $padded ? substr $part, 0, $length : '';
         return $part if $kind == $WHOLE and not defined $record;
-        _fail($self->uri . ' has a part of a record out of place') if $kind == $WHOLE or ($kind == $FIRST) == defined $record;
+        _fail($self->uri . ' has a part of a record out of place')
+            if $kind == $WHOLE
+            or ($kind == $FIRST) == defined $record;
         $record = $kind == $FIRST ? $part : $record . $MAGIC_BYTES . $part;
         return $record if $kind == $LAST;
     }
@@ -153,7 +157,8 @@ sub pack    ## no critic (ProhibitBuiltinHomonyms)
     $header->flag(scalar @labels);
     $header->label(0) if ref $label;
     $header->label("$label" + 0) if blessed $label and $label->isa('PDL') and not @labels and $label->ndims == 0;
-    return CORE::pack('Vf<Q<Q<', $header->flag, $header->label, $header->id, $header->id2)
+    return
+          CORE::pack('Vf<Q<Q<', $header->flag, $header->label, $header->id, $header->id2)
         . CORE::pack('f<*', @labels)
         . $bytes;
 }
@@ -183,7 +188,7 @@ has idx_path => (is => 'ro', isa => 'Str', required => 1);
 has [qw(keys idx fidx)] => (is => 'rw', init_arg => undef);
 sub _positional { return qw(idx_path uri flag) }
 
-sub open    ## no critic (ProhibitBuiltinHomonyms)
+sub open                               ## no critic (ProhibitBuiltinHomonyms)
 {
     my $self = shift;
     $self->SUPER::open;
@@ -196,7 +201,8 @@ sub open    ## no critic (ProhibitBuiltinHomonyms)
         return;
     }
     while (my $line = <$index>) {
-        my ($key, $place) = $line =~ /^(\S+)\s+(\d+)/ or AI::MXNet::RecordIO::_fail($self->idx_path . " line $.: want a key and a place");
+        my ($key, $place) = $line =~ /^(\S+)\s+(\d+)/
+            or AI::MXNet::RecordIO::_fail($self->idx_path . " line $.: want a key and a place");
         push @{ $self->keys }, $key;
         $self->idx->{$key} = $place;
     }
@@ -208,12 +214,14 @@ sub close    ## no critic (ProhibitBuiltinHomonyms)
 {
     my $self = shift;
     return if not $self->is_open;
-    CORE::close $self->fidx or AI::MXNet::RecordIO::_fail('cannot write ' . $self->idx_path . ": $!") if $self->writable;
+    CORE::close $self->fidx
+        or AI::MXNet::RecordIO::_fail('cannot write ' . $self->idx_path . ": $!")
+        if $self->writable;
     $self->SUPER::close;
     return;
 }
 
-sub seek    ## no critic (ProhibitBuiltinHomonyms)
+sub seek     ## no critic (ProhibitBuiltinHomonyms)
 {
     my ($self, $key) = @_;
     $self->_for(0);
@@ -222,7 +230,7 @@ sub seek    ## no critic (ProhibitBuiltinHomonyms)
     return;
 }
 
-sub tell    ## no critic (ProhibitBuiltinHomonyms)
+sub tell     ## no critic (ProhibitBuiltinHomonyms)
 {
     my $self = shift;
     $self->_for(1);
