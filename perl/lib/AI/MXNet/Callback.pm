@@ -55,7 +55,10 @@ __PACKAGE__->meta->make_immutable;
 package AI::MXNet::Callback::Object;    ## no critic (ProhibitMultiplePackages)
 use Mouse;
 use overload
-    '&{}' => sub { my $self = shift; return sub { return $self->call(@_) } },
+    '&{}' => sub {
+    my $self = shift;
+    return sub { return $self->call(@_) }
+    },
     fallback => 1;
 
 # Takes leading arguments for the attributes that the class lists.

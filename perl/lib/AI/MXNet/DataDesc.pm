@@ -8,8 +8,8 @@ use Mouse;
 
 use overload
     '""' => sub {
-        my $self = shift;
-        return sprintf 'DataDesc[%s,%s,%s,%s]', $self->name, join('x', @{ $self->shape }), $self->dtype, $self->layout;
+    my $self = shift;
+    return sprintf 'DataDesc[%s,%s,%s,%s]', $self->name, join('x', @{ $self->shape }), $self->dtype, $self->layout;
     },
     '@{}' => sub { return [$_[0]->name, $_[0]->shape] },
     fallback => 1;
@@ -21,7 +21,9 @@ has layout => (is => 'ro', isa => 'Str', default => 'NCHW');
 
 around BUILDARGS => sub {
     my ($orig, $class, @args) = @_;
-    return $class->$orig(@args >= 2 && ref $args[1] eq 'ARRAY' && $args[0] ne 'shape' ? (name => shift @args, shape => @args) : @args);
+    return $class->$orig(@args >= 2
+            && ref $args[1] eq 'ARRAY'
+            && $args[0] ne 'shape' ? (name => shift @args, shape => @args) : @args);
 };
 
 # Where the batch is in a layout, -1 if nowhere.

@@ -16,7 +16,7 @@ has batch_size => (is => 'rw', isa => 'Int', default => 0);
 
 sub _missing { return AI::MXNet::Keshi::fail(ref($_[0]) . ": $_[1] is not implemented") }
 
-sub reset { return }                                              ## no critic (ProhibitBuiltinHomonyms)
+sub reset { return }    ## no critic (ProhibitBuiltinHomonyms)
 sub iter_next { return $_[0]->_missing('iter_next') }
 sub getdata { return $_[0]->_missing('getdata') }
 sub getlabel { return $_[0]->_missing('getlabel') }
@@ -25,7 +25,7 @@ sub getindex { return }
 sub provide_data { return }
 sub provide_label { return }
 
-sub next    ## no critic (ProhibitBuiltinHomonyms)
+sub next                ## no critic (ProhibitBuiltinHomonyms)
 {
     my $self = shift;
     return if not $self->iter_next;
@@ -43,11 +43,12 @@ sub list
     my $self = shift;
     my @batches;
     while (defined(my $batch = $self->next)) {
-        push @batches, AI::MXNet::DataBatch->new(
+        push @batches,
+            AI::MXNet::DataBatch->new(
             %$batch,
             data => [map { $_->copy } @{ $batch->data }],
             label => $batch->label && [map { $_->copy } @{ $batch->label }],
-        );
+            );
     }
     return \@batches;
 }

@@ -26,7 +26,9 @@ for my $name (sort keys %AI::MXNet::IO::Files::class) {
     no strict 'refs';
     *$name = sub {
         my ($self, @args) = @_;
-        AI::MXNet::Keshi::fail("$name can only accept keyword arguments") if @args > 1 or @args and ref $args[0] ne 'HASH';
+        AI::MXNet::Keshi::fail("$name can only accept keyword arguments")
+            if @args > 1
+            or @args and ref $args[0] ne 'HASH';
         return $AI::MXNet::IO::Files::class{$name}->new(_kind => $name, %{ $args[0] // {} });
     };
 }

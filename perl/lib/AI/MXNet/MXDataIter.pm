@@ -144,7 +144,7 @@ sub _take
     my ($self, $array, $rows) = @_;
     my $contiguous = $rows->[-1] - $rows->[0] == $#$rows && !grep { $rows->[$_] != $rows->[0] + $_ } 0 .. $#$rows;
     my $taken =
-        $contiguous
+          $contiguous
         ? $array->slice([$rows->[0], $rows->[-1]])
         : AI::MXNet::NDArray->take($array, AI::MXNet::NDArray->array($rows, dtype => 'int32'));
     return $contiguous ? $taken->copy : $taken if @$rows == $self->batch_size;

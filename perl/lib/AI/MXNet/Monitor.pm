@@ -76,7 +76,8 @@ sub toc
 sub _text
 {
     my @values = ref $_[0] eq 'ARRAY' ? @{ $_[0] } : $_[0];
-    return join '', map { (blessed $_ && $_->can('aspdl') ? ($_->size == 1 ? $_->asscalar : $_->aspdl) : $_) . "\t" } @values;
+    return join '',
+        map { (blessed $_ && $_->can('aspdl') ? ($_->size == 1 ? $_->asscalar : $_->aspdl) : $_) . "\t" } @values;
 }
 
 sub toc_print

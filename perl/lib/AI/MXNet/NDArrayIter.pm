@@ -34,7 +34,8 @@ around BUILDARGS => sub {
     AI::MXNet::Keshi::fail('NDArrayIter: got an odd number of named arguments') if @args % 2;
     %given = (%given, @args);
     for my $name (keys %given) {
-        AI::MXNet::Keshi::fail("NDArrayIter: no such named argument '$name', want one of " . join ', ', sort keys %named)
+        AI::MXNet::Keshi::fail("NDArrayIter: no such named argument '$name', want one of " . join ', ',
+            sort keys %named)
             if not $named{$name};
     }
     return $class->$orig(%given);
@@ -74,12 +75,19 @@ sub BUILD
     my @all = (@{ $self->data }, @{ $self->label });
     my $rows = $all[0][1]->shape->[0];
     my ($odd) = grep { $_->[1]->shape->[0] != $rows } @all;
-    AI::MXNet::Keshi::fail("size of data dimension 0 of $odd->[0] is " . $odd->[1]->shape->[0] . ", want $rows") if $odd;
-    AI::MXNet::Keshi::fail("size of data dimension 0 $rows < batch_size @{[$self->batch_size]}") if $rows < $self->batch_size;
-    AI::MXNet::Keshi::fail('NDArrayIter: batch_size got ' . $self->batch_size . ', want at least 1') if $self->batch_size < 1;
+    AI::MXNet::Keshi::fail("size of data dimension 0 of $odd->[0] is " . $odd->[1]->shape->[0] . ", want $rows")
+        if $odd;
+    AI::MXNet::Keshi::fail("size of data dimension 0 $rows < batch_size @{[$self->batch_size]}")
+        if $rows < $self->batch_size;
+    AI::MXNet::Keshi::fail('NDArrayIter: batch_size got ' . $self->batch_size . ', want at least 1')
+        if $self->batch_size < 1;
+
     if ($self->shuffle) {
-        my $order =
-            AI::MXNet::NDArray->array([List::Util::shuffle(0 .. $rows - 1)], dtype => 'int32', ctx => $all[0][1]->context);
+        my $order = AI::MXNet::NDArray->array(
+            [List::Util::shuffle(0 .. $rows - 1)],
+            dtype => 'int32',
+            ctx => $all[0][1]->context
+        );
         for my $pair (@all) {
             my $stype = $pair->[1]->stype;
             my $dense = $stype eq 'default' ? $pair->[1] : $pair->[1]->tostype('default');
@@ -138,8 +146,17 @@ sub _rows
     return $stype eq 'default' ? $whole : $whole->tostype($stype);
 }
 
-sub getdata { my $self = shift; return [map { $self->_rows($_->[1]) } @{ $self->data }] }
-sub getlabel { my $self = shift; return [map { $self->_rows($_->[1]) } @{ $self->label }] }
+sub getdata
+{
+    my $self = shift;
+    return [map { $self->_rows($_->[1]) } @{ $self->data }];
+}
+
+sub getlabel
+{
+    my $self = shift;
+    return [map { $self->_rows($_->[1]) } @{ $self->label }];
+}
 sub getpad { my $self = shift; return $self->last_batch_handle eq 'pad' ? $self->_over : 0 }
 
 sub _describe

@@ -46,7 +46,11 @@ sub iter_next
     return 1;
 }
 
-sub next { my $self = shift; return $self->iter_next ? $self->current_batch : undef }    ## no critic (ProhibitBuiltinHomonyms)
+sub next
+{
+    my $self = shift;
+    return $self->iter_next ? $self->current_batch : undef;
+}    ## no critic (ProhibitBuiltinHomonyms)
 sub getdata { return $_[0]->current_batch->data }
 sub getlabel { return $_[0]->current_batch->label }
 sub getindex { return $_[0]->current_batch->index }
@@ -78,7 +82,12 @@ sub BUILD
     return;
 }
 
-sub _fetch { my $self = shift; $self->_ahead([map { scalar $_->next } @{ $self->iters }]); return }
+sub _fetch
+{
+    my $self = shift;
+    $self->_ahead([map { scalar $_->next } @{ $self->iters }]);
+    return;
+}
 
 sub _described
 {
@@ -123,7 +132,11 @@ sub iter_next
     return 1;
 }
 
-sub next { my $self = shift; return $self->iter_next ? $self->current_batch : undef }    ## no critic (ProhibitBuiltinHomonyms)
+sub next
+{
+    my $self = shift;
+    return $self->iter_next ? $self->current_batch : undef;
+}    ## no critic (ProhibitBuiltinHomonyms)
 sub getdata { return $_[0]->current_batch->data }
 sub getlabel { return $_[0]->current_batch->label }
 sub getindex { return $_[0]->current_batch->index }

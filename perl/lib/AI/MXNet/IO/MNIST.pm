@@ -17,7 +17,8 @@ sub read_idx
     my $bytes = AI::MXNet::IO::Files::slurp($who, $file);
     my $header = 4 + 4 * $axes;
     my ($found, @sizes) = unpack 'N*', substr $bytes, 0, $header;
-    AI::MXNet::Keshi::fail("$who: $file begins with " . ($found // 'nothing') . ", want $magic") if ($found // 0) != $magic;
+    AI::MXNet::Keshi::fail("$who: $file begins with " . ($found // 'nothing') . ", want $magic")
+        if ($found // 0) != $magic;
     my $size = 1;
     $size *= $_ for @sizes;
     AI::MXNet::Keshi::fail("$who: $file holds " . (length($bytes) - $header) . " bytes behind its header, want $size")
@@ -41,8 +42,10 @@ sub _open
     my $pictures = AI::MXNet::NDArray->from_bytes($pixels, [$rows, $height * $width], dtype => 'uint8');
     my $numbers = AI::MXNet::NDArray->from_bytes($labels, [$rows], dtype => 'uint8')->astype('float32');
     ($pictures, $numbers) = map { $_->slice([$first, $last]) } $pictures, $numbers if $self->_rows < $rows;
+
     if (AI::MXNet::IO::Files::truth($options->{shuffle} // 1)) {
-        my $order = AI::MXNet::NDArray->array(AI::MXNet::IO::Files::order($self->_rows, $options->{seed} // 0), dtype => 'int32');
+        my $order = AI::MXNet::NDArray->array(AI::MXNet::IO::Files::order($self->_rows, $options->{seed} // 0),
+            dtype => 'int32');
         ($pictures, $numbers) = map { AI::MXNet::NDArray->take($_, $order) } $pictures, $numbers;
     }
     $self->_pictures($pictures);

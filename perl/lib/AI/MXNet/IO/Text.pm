@@ -67,7 +67,8 @@ sub _matrix
             { rows => $rows, entries => $text =~ tr/:// + 0, columns => $shape->[0] });
     } // $self->_fail("$file: " . ($@ =~ s/^_parse_libsvm: | at \S+ line \d+\.\n\z//gr));
     my ($labels, $begins, $indices, $values) = @$parsed;
-    return ($labels, { begins => [$begins->aspdl->list], indices => $indices, values => $values, columns => $shape->[0] });
+    return ($labels,
+        { begins => [$begins->aspdl->list], indices => $indices, values => $values, columns => $shape->[0] });
 }
 
 sub _open
@@ -104,19 +105,23 @@ sub _csr
     my ($values, $indices) = map {
         my $whole = $_;
         my @parts = map { $whole->slice([$_->[0], $_->[1] - 1]) } @pieces;
-        @parts > 1 ? AI::MXNet::NDArray->concatenate(\@parts) : @parts ? $parts[0]->copy : AI::MXNet::NDArray->array([], dtype => $whole->dtype)
+              @parts > 1 ? AI::MXNet::NDArray->concatenate(\@parts)
+            : @parts ? $parts[0]->copy
+            : AI::MXNet::NDArray->array([], dtype => $whole->dtype)
     } @{$matrix}{qw(values indices)};
     return AI::MXNet::NDArray::Sparse->csr_matrix(
         [$values, $indices, AI::MXNet::NDArray->array(\@ends, dtype => 'int64')],
-        shape => [$self->batch_size, $matrix->{columns}]
-    );
+        shape => [$self->batch_size, $matrix->{columns}]);
 }
 
 sub _fetch
 {
     my ($self, $rows) = @_;
     my $labels = $self->_labels;
-    return [$self->_csr($self->_data, $rows), ref $labels eq 'HASH' ? $self->_csr($labels, $rows) : $self->_take($labels, $rows)];
+    return [
+        $self->_csr($self->_data, $rows),
+        ref $labels eq 'HASH' ? $self->_csr($labels, $rows) : $self->_take($labels, $rows)
+    ];
 }
 
 1;
