@@ -4,6 +4,7 @@ use super::adaptive::{check_step, power};
 use super::{OUTSIDE, Prepare, STATES, average, float, like_weight, mixed_type, one_float_type, want_type};
 use crate::dtype::{DType, Elem};
 use crate::error::Result;
+use crate::kernels::copy::cast;
 use crate::kernels::optim::{Arith, Update, update};
 use crate::kernels::reduce::{SumSq, reduce};
 use crate::ops::def::{OpDef, Run};
@@ -111,9 +112,13 @@ fn rate(lr: f32, lower: f32, upper: f32, r1: f64, r2: f64) -> f64 {
     f64::from(lr) * if r1 == 0.0 || r2 == 0.0 { 1.0 } else { r1 / r2 }
 }
 
+/// The Euclidean norm; that of half floats is summed in float32, so that it does not overflow.
 fn norm(x: &Tensor) -> Result<f64> {
-    let sum = Tensor::empty(&[1], x.dtype(), x.device())?;
-    reduce(SumSq, x.span(), &[x.size()], &[true], sum.span());
+    let dtype = if x.dtype() == DType::F64 { DType::F64 } else { DType::F32 };
+    let wide = Tensor::empty(x.dims(), dtype, x.device())?;
+    cast(x.span(), wide.span());
+    let sum = Tensor::empty(&[1], dtype, x.device())?;
+    reduce(SumSq, wide.span(), &[x.size()], &[true], sum.span());
     Ok(sum.item()?.sqrt())
 }
 
@@ -124,17 +129,19 @@ pub(super) struct Length {
     pub(super) upper: f32,
 }
 
-/// A whole step: `w` is what is updated, `copy` the weight in another dtype, if there is one.
+/// A whole step: `w` is what is updated; `copy` says that it is the float32 copy of a weight, which is updated too. As in MXNet the
+/// ratio of norms takes that of `weight` itself, before the copy.
 pub(super) fn lamb(
     d: Direction,
     l: &Length,
     [w, g, m, v]: [&Tensor; 4],
+    weight: &Tensor,
     out: &Tensor,
     copy: bool,
 ) -> Result<()> {
     let step = Tensor::empty(w.dims(), w.dtype(), w.device())?;
     update(d, [w, g, m, v].map(Tensor::span), [step.span(), m.span(), v.span()]);
-    let along = Along(rate(l.lr, l.lower, l.upper, norm(w)?, norm(&step)?));
+    let along = Along(rate(l.lr, l.lower, l.upper, norm(weight)?, norm(&step)?));
     let ins = [w.span(), step.span()];
     if copy {
         update(along, ins, [out.span(), w.span()])

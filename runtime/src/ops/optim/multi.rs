@@ -295,9 +295,9 @@ fn run_lamb<L: Layout>(r: &Run<'_>) -> Result<()> {
             clip_gradient: p.clip_gradient,
         })?;
         let length = Length { lr: p.learning_rates[i] as f32, lower: p.lower_bound, upper: p.upper_bound };
-        let [w, g, m, v] = group(r, L::EACH, i);
-        let w = if L::MIXED { r.ins[i * L::EACH + 4] } else { w };
-        lamb(direction, &length, [w, g, m, v], out, L::MIXED)?;
+        let [weight, g, m, v] = group(r, L::EACH, i);
+        let w = if L::MIXED { r.ins[i * L::EACH + 4] } else { weight };
+        lamb(direction, &length, [w, g, m, v], weight, out, L::MIXED)?;
     }
     Ok(())
 }
