@@ -27,6 +27,7 @@ pub mod optim;
 pub mod order;
 pub mod pool;
 pub mod random;
+pub mod random_pdf;
 pub mod random_sample;
 pub mod reduce;
 pub mod rnn;
@@ -88,6 +89,7 @@ static TABLES: &[&[&OpDef]] = &[
     nn_norm::length::TABLE,
     nn_norm::response::TABLE,
     random::TABLE,
+    random_pdf::TABLE,
     random_sample::TABLE,
     matrix::TABLE,
     matrix::attention::TABLE,
