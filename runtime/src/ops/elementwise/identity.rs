@@ -6,10 +6,12 @@ use crate::dtype::DType;
 use crate::error::Result;
 use crate::kernels::copy::{self, cast};
 use crate::ops::def::{Keep, OpDef, Run};
-use crate::ops::infer::Types;
+use crate::ops::infer::{Shapes, Types};
+use crate::ops::join::check_count;
 use crate::ops::params::Params;
 use crate::ops::samples::{Case, Draw, Fill};
 use crate::ops::vjp::Vjp;
+use std::cmp::Ordering;
 
 /// Copies input 0 to output 0, wherever it is not there already.
 pub(crate) fn run_copy(r: &Run<'_>) -> Result<()> {
@@ -58,6 +60,53 @@ fn same(d: &Vjp<'_>) -> Result<Array> {
 fn cast_case(d: &mut Draw) -> Case {
     let dims = d.shape(1, 3);
     Case::new().input(&dims, Fill::Real(-4.0, 4.0, &[])).param("dtype", "float64")
+}
+
+params! {
+    /// What conversion to a common dtype takes.
+    pub struct Multicast {
+        num_outputs: i64, "number of arrays";
+        cast_narrow: bool = false, "whether the narrowest dtype is taken, not the widest";
+    }
+}
+
+fn multicast_outputs(p: &Params) -> usize {
+    p.get::<Multicast>().num_outputs.clamp(1, 1 << 16) as usize
+}
+
+fn shape_multicast(s: &mut Shapes<'_>) -> Result<()> {
+    check_count(s.params.get::<Multicast>().num_outputs, s.ins.len())?;
+    for (x, y) in s.ins.iter_mut().zip(s.outs.iter_mut()) {
+        x.merge(y)?;
+        y.merge(x)?;
+    }
+    Ok(())
+}
+
+fn type_multicast(t: &mut Types<'_>) -> Result<()> {
+    let p = t.params.get::<Multicast>();
+    check_count(p.num_outputs, t.ins.len())?;
+    // Until all are known the widest is not.
+    if t.ins.iter().any(Option::is_none) {
+        return Ok(());
+    }
+    let floats = || t.ins.iter().flatten().copied().filter(|d| d.is_float());
+    let common = floats().reduce(|a, b| match (a.size().cmp(&b.size()), p.cast_narrow) {
+        _ if a == b => a,
+        (Ordering::Less, true) | (Ordering::Greater, false) => a,
+        (Ordering::Equal, false) => DType::F32,
+        (Ordering::Equal, true) => a,
+        _ => b,
+    });
+    for (x, y) in t.ins.iter().zip(t.outs.iter_mut()) {
+        *y = if x.is_some_and(DType::is_float) { common } else { *x };
+    }
+    Ok(())
+}
+
+fn run_multicast(r: &Run<'_>) -> Result<()> {
+    r.ins.iter().zip(r.outs).for_each(|(x, y)| cast(x.span(), y.span()));
+    Ok(())
 }
 
 fn run_div_sqrt_dim(r: &Run<'_>) -> Result<()> {
@@ -111,6 +160,18 @@ table! {
         })
         .doc("As `Cast`, for floating-point arrays; others stay as they are.")
         .vjp1(Keep::NOTHING, grad_cast).cases(cast_case);
+    AMP_MULTICAST = OpDef::new("amp_multicast", &["data"], run_multicast).params::<Multicast>().variadic(Some("num_outputs"))
+        .outputs(multicast_outputs, multicast_outputs).shape(shape_multicast).dtype(type_multicast)
+        .doc("Converts floating-point arrays to one dtype: the widest of theirs, or the narrowest where `cast_narrow` is set. Other \
+              arrays stay as they are.")
+        .vjp(Keep::NOTHING, |d| {
+            let back = |i: usize| d.needs(i).then(|| d.grad_or_zeros(i).map(|g| g.cast(d.in_dtype(i)))).transpose();
+            (0..d.num_inputs()).map(back).collect()
+        })
+        .cases(|d| {
+            let (a, b) = (d.shape(1, 3), d.shape(1, 3));
+            Case::new().real(&a).real(&b).param("num_outputs", 2i64).param("cast_narrow", d.flip())
+        });
     ZEROS_LIKE = OpDef::map("zeros_like", |r| fill(r, 0.0)).aliases(&["_sparse_zeros_like"])
         .doc("Zeros in the shape and dtype of an array.").zero_gradient("constant").samples(-2.0, 2.0);
     ONES_LIKE = OpDef::map("ones_like", |r| fill(r, 1.0))

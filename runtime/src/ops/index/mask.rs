@@ -10,6 +10,8 @@ use super::take::{TakeMode, added_rows};
 use crate::array::Array;
 use crate::dtype::DType;
 use crate::error::Result;
+use crate::fluent::call;
+use crate::kernels::copy;
 use crate::kernels::index::{self, Rows, Wild};
 use crate::shape::partial::Partial;
 use crate::shape::{Dims, resolve_axis, show};
@@ -100,7 +102,41 @@ fn run_count(r: &Run<'_>) -> Result<()> {
     Ok(())
 }
 
+fn run_retain(r: &Run<'_>) -> Result<()> {
+    let (x, y) = (r.ins[0], r.outs[0]);
+    let (count, wanted) = (x.dims()[0], r.ins[1].to_vec_f64());
+    if let Some(i) = wanted.iter().find(|&&i| !(0.0..count as f64).contains(&i)) {
+        bail!(Argument, "index {i} is out of bounds for {count} rows");
+    }
+    let row = x.size() / count.max(1);
+    copy::fill(y.span(), 0.0);
+    wanted
+        .iter()
+        .map(|&i| i as usize * row)
+        .for_each(|at| copy::cast(x.span().sub(at, row), y.span().sub(at, row)));
+    Ok(())
+}
+
 table! {
+    RETAIN = OpDef::new("_sparse_retain", &["data", "indices"], run_retain)
+        .doc("The rows of `data` that `indices` name, where they are; the other rows become 0.")
+        .shape(|s| {
+            let (x, y) = (s.ins[0].clone(), s.outs[0].clone());
+            s.ins[0].merge(&y)?;
+            s.outs[0].merge(&x)?;
+            match s.ins[1].ndim() {
+                Some(n) if n != 1 => bail!(Shape, "indices must have one axis, got {}", s.ins[1]),
+                _ if x.ndim() == Some(0) => bail!(Shape, "data must have rows, got {x}"),
+                _ => Ok(()),
+            }
+        })
+        .dtype(like_first)
+        .vjp(Keep::input(1), |d| Ok(smallvec![Some(call(&RETAIN, &[d.grad(), d.input(1)], d.params)), None]))
+        .cases(|d| {
+            let dims = d.shape(1, 3);
+            let rows = (0..d.size(1, 3)).map(|_| d.int(0, dims[0] as i64 - 1) as f64).collect::<Vec<_>>();
+            Case::new().real(&dims).input(&[rows.len()], Fill::Exact(rows))
+        });
     BOOLEAN_MASK = OpDef::new("_contrib_boolean_mask", &["data", "index"], run).params::<Mask>()
         .doc("The rows of `data` along an axis whose element of `index` is not 0, in their order.")
         .shape(shape_mask).dtype(like_first).sized_by_values(size).vjp(Keep::input(1), grad)
