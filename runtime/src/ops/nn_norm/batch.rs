@@ -8,12 +8,12 @@ use crate::error::Result;
 use crate::invoke::invoke;
 use crate::kernels::copy;
 use crate::kernels::norm::{self, Layout, Slope};
-use crate::ops::activation::view;
 use crate::ops::def::{Keep, OpDef, Run};
 use crate::ops::elementwise::unary::relu_grad;
 use crate::ops::infer::{Shapes, Types};
 use crate::ops::params::{ParamSet, Params};
 use crate::ops::samples::{Case, Draw, Fill};
+use crate::ops::shape_ops::view::reshaped;
 use crate::ops::vjp::{Grads, Vjp};
 use crate::shape::partial::Partial;
 use crate::shape::resolve_axis;
@@ -258,19 +258,19 @@ fn recorded(
     let [dx, dgamma, dbeta] = if batch {
         Composed { data, kept: param, param }.gradients(g, x, scale, p.eps)?
     } else {
-        let inv = view(&inv.cast(x.dtype()), &param)?;
-        let mean = view(&mean.cast(x.dtype()), &param)?;
-        let (flat, centred) = (view(g, &data)?, view(x, &data)? - mean);
+        let inv = reshaped(&inv.cast(x.dtype()), &param);
+        let mean = reshaped(&mean.cast(x.dtype()), &param);
+        let (flat, centred) = (reshaped(g, &data), reshaped(x, &data) - mean);
         let a = match scale {
-            Some(gamma) => &inv * view(&gamma.cast(x.dtype()), &param)?,
+            Some(gamma) => &inv * reshaped(&gamma.cast(x.dtype()), &param),
             None => inv.clone(),
         };
         let dgamma = down(&(&flat * centred * inv), &param);
-        [view(&(&flat * a), x.dims())?, dgamma, down(&flat, &param)]
+        [reshaped(&(&flat * a), x.dims()), dgamma, down(&flat, &param)]
     };
     let dgamma =
-        if p.fix_gamma { gamma.zeros_like() } else { view(&dgamma, &[v.channels])?.cast(gamma.dtype()) };
-    Ok([dx, dgamma, view(&dbeta, &[v.channels])?.cast(gamma.dtype())])
+        if p.fix_gamma { gamma.zeros_like() } else { reshaped(&dgamma, &[v.channels]).cast(gamma.dtype()) };
+    Ok([dx, dgamma, reshaped(&dbeta, &[v.channels]).cast(gamma.dtype())])
 }
 
 fn visible<P: Batch>(p: &Params) -> usize {

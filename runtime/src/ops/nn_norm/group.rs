@@ -5,11 +5,11 @@ use crate::autograd::mode;
 use crate::error::Result;
 use crate::invoke::invoke;
 use crate::kernels::norm::{self, Layout, Slope};
-use crate::ops::activation::view;
 use crate::ops::def::{Keep, OpDef, Run};
 use crate::ops::infer::Shapes;
 use crate::ops::params::Params;
 use crate::ops::samples::{Case, Draw, Fill};
+use crate::ops::shape_ops::view::reshaped;
 use crate::ops::softmax::floats;
 use crate::ops::vjp::{Grads, Vjp};
 use smallvec::smallvec;
@@ -114,7 +114,7 @@ fn grad(d: &Vjp<'_>, read: Read) -> Result<Grads> {
         let v = rows(x.dims(), n, k);
         let composed = Composed { data: [n, k, v.inner], kept: [n, k, 1], param: [1, k, 1] };
         let [dx, dgamma, dbeta] = composed.gradients(&g, x, Some(gamma), eps)?;
-        return Ok(smallvec![Some(dx), Some(view(&dgamma, &[k])?), Some(view(&dbeta, &[k])?)]);
+        return Ok(smallvec![Some(dx), Some(reshaped(&dgamma, &[k])), Some(reshaped(&dbeta, &[k]))]);
     }
     let ins = [&g, x, gamma, d.output(1), d.output(2)];
     Ok(invoke(&GROUP_GRAD, &ins, &Params::NONE, &[])?.into_iter().map(Some).collect())

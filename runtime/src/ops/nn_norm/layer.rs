@@ -6,11 +6,11 @@ use crate::error::Result;
 use crate::invoke::invoke;
 use crate::kernels::copy;
 use crate::kernels::norm::rows;
-use crate::ops::activation::view;
 use crate::ops::def::{Keep, OpDef, Run};
 use crate::ops::infer::Shapes;
 use crate::ops::params::Params;
 use crate::ops::samples::{Case, Draw, Fill};
+use crate::ops::shape_ops::view::reshaped;
 use crate::ops::softmax::floats;
 use crate::ops::vjp::{Grads, Vjp};
 use crate::shape::resolve_axis;
@@ -98,7 +98,7 @@ fn grad(d: &Vjp<'_>) -> Result<Grads> {
         let v @ [outer, n, inner] = seen(x.dims(), p.axis)?;
         let composed = Composed { data: v, kept: [outer, 1, inner], param: [1, n, 1] };
         let [dx, dgamma, dbeta] = composed.gradients(&g, x, Some(gamma), p.eps.into())?;
-        return Ok(smallvec![Some(dx), Some(view(&dgamma, &[n])?), Some(view(&dbeta, &[n])?)]);
+        return Ok(smallvec![Some(dx), Some(reshaped(&dgamma, &[n])), Some(reshaped(&dbeta, &[n]))]);
     }
     Ok(invoke(&LAYER_GRAD, &[&g, x, gamma], d.params, &[])?.into_iter().map(Some).collect())
 }

@@ -5,12 +5,12 @@ use crate::array::Array;
 use crate::error::Result;
 use crate::kernels::reduce::reduce;
 use crate::kernels::zip::zip;
-use crate::ops::activation::view;
 use crate::ops::def::{Keep, OpDef, Run};
 use crate::ops::elementwise::binary::Div;
 use crate::ops::infer::Shapes;
 use crate::ops::reduce::norm::Norm2;
 use crate::ops::samples::{Case, Draw, Fill};
+use crate::ops::shape_ops::view::reshaped;
 use crate::ops::softmax::floats;
 use crate::ops::vjp::Vjp;
 use crate::shape::broadcast::{broadcast_strides, collapse};
@@ -67,10 +67,10 @@ fn run(r: &Run<'_>) -> Result<()> {
 /// dx = (g - y Σ g y) / length. The length is an output too, hidden, so that second order goes through it.
 fn grad(d: &Vjp<'_>) -> Result<Array> {
     let (data, kept) = axes(d.p::<L2Normalization>().mode, d.in_dims(0))?;
-    let (y, length) = (view(d.output(0), &data)?, d.output(1));
+    let (y, length) = (reshaped(d.output(0), &data), d.output(1));
     let mut dx = match d.grad_of(0) {
         Some(g) => {
-            let g = view(g, &data)?;
+            let g = reshaped(g, &data);
             (&g - &y * down(&(&g * &y), &kept)) / length
         }
         None => y.zeros_like(),
@@ -79,7 +79,7 @@ fn grad(d: &Vjp<'_>) -> Result<Array> {
     if let Some(by_length) = d.grad_of(1) {
         dx = dx + y * by_length;
     }
-    view(&dx, d.in_dims(0))
+    Ok(reshaped(&dx, d.in_dims(0)))
 }
 
 fn case(d: &mut Draw) -> Case {

@@ -14,7 +14,7 @@ use super::reduce::{UNBROADCAST, unbroadcast_to};
 use crate::array::Array;
 use crate::error::Result;
 use crate::fluent::call;
-use crate::ops::activation::view;
+use crate::ops::shape_ops::view::reshaped;
 use crate::shape::partial::Partial;
 use crate::tensor::Tensor;
 
@@ -57,16 +57,16 @@ fn down(x: &Array, dims: &[usize]) -> Array {
 impl Composed {
     /// Gradients by data, scale and shift, with recorded operators. `gamma` is `None` where the scale is fixed at 1.
     fn gradients(&self, g: &Array, x: &Array, gamma: Option<&Array>, eps: f64) -> Result<[Array; 3]> {
-        let (g, flat) = (view(g, &self.data)?, view(x, &self.data)?);
+        let (g, flat) = (reshaped(g, &self.data), reshaped(x, &self.data));
         let n = (flat.size() / self.kept.iter().product::<usize>().max(1)).max(1) as f64;
         let centred = &flat - down(&flat, &self.kept) / n;
         let inv = (down(&centred.square(), &self.kept) / n + eps).rsqrt();
         let hat = centred * &inv;
         let h = match gamma {
-            Some(gamma) => &g * view(&gamma.cast(x.dtype()), &self.param)?,
+            Some(gamma) => &g * reshaped(&gamma.cast(x.dtype()), &self.param),
             None => g.clone(),
         };
         let dx = inv * (&h - down(&h, &self.kept) / n - &hat * (down(&(&h * &hat), &self.kept) / n));
-        Ok([view(&dx, x.dims())?, down(&(&g * &hat), &self.param), down(&g, &self.param)])
+        Ok([reshaped(&dx, x.dims()), down(&(&g * &hat), &self.param), down(&g, &self.param)])
     }
 }

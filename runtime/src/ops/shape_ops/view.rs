@@ -235,7 +235,12 @@ pub fn reshaped(x: &Array, dims: &[usize]) -> Array {
     if x.dims() == dims {
         return x.clone();
     }
-    call(&RESHAPED, &[x], &Params::new(Shaped { shape: dims.iter().map(|&d| d as i64).collect() }))
+    call(&RESHAPED, &[x], &shaped(dims))
+}
+
+/// Parameters of [`RESHAPED`].
+pub fn shaped(dims: &[usize]) -> Params {
+    Params::new(Shaped { shape: dims.iter().map(|&d| d as i64).collect() })
 }
 
 /// What an operator that only moves elements is.
