@@ -115,7 +115,7 @@ fn infer(op: &OpDef, params: &Params, ins: &[&Tensor], given: &[&Array]) -> Resu
 /// The call of an element-wise operator of one or two inputs into one new array: what most small calls are. Says `None`
 /// where the general way is needed, for instance to report a mistake.
 fn simple(op: &'static OpDef, ins: &[&Array], params: &Params) -> Result<Option<Array>> {
-    if op.view.is_some() || !op.mutates.is_empty() || !matches!(op.dtype, TypeInfer::Same) {
+    if op.view.is_some() || op.device.is_some() || !op.mutates.is_empty() {
         return Ok(None);
     }
     let mut tensors = [ins[0].tensor(); 2];
@@ -136,7 +136,15 @@ fn simple(op: &'static OpDef, ins: &[&Array], params: &Params) -> Result<Option<
         return Ok(None);
     }
     let x = tensors[0];
-    let out = Tensor::empty(x.dims(), x.dtype(), x.device())?;
+    let dtype = match op.dtype {
+        TypeInfer::Same => x.dtype(),
+        TypeInfer::Rule(rule) => {
+            let (mut ins, mut outs) = ([Some(x.dtype()); 2], [None]);
+            rule(&mut Types { params, ins: &mut ins[..tensors.len()], outs: &mut outs })?;
+            outs[0].unwrap_or_default()
+        }
+    };
+    let out = Tensor::empty(x.dims(), dtype, x.device())?;
     if out.size() > 0 {
         (op.run)(&Run { params, ins: tensors, outs: &[&out], training: mode::is_training() })?;
     }
@@ -198,7 +206,19 @@ fn call(op: &'static OpDef, ins: &[&Array], params: &Params, given: &[&Array]) -
     let tensors: Tensors<'_> = ins.iter().map(|a| a.tensor()).collect();
     let visible = (op.visible)(params);
     if let Some(view) = op.view {
-        let out = Array::from(view(params, tensors[0])?);
+        let seen = view(params, tensors[0])?;
+        let out = match given.first() {
+            None => Array::from(seen),
+            Some(to) => {
+                let spec = (seen.dims().into(), seen.dtype());
+                check_given(given, &smallvec![spec], visible, mode::is_recording())?;
+                let (from, at) = (seen.span(), to.tensor().span());
+                // SAFETY: both hold the same number of elements of one dtype; `copy` allows the two to overlap.
+                unsafe { std::ptr::copy(from.bytes(), at.bytes(), at.len() * at.dtype().size()) };
+                to.tensor().storage().bump();
+                (*to).clone()
+            }
+        };
         record(op, ins, params, &tensors, &[out.tensor()], std::slice::from_ref(&out));
         return Ok(smallvec![out]);
     }
@@ -279,5 +299,50 @@ fn record(
     let node = Node::call(op, params, mode::is_training(), edges, tensors, outs);
     for (i, a) in arrays.iter().enumerate() {
         a.set_edge(Some(Edge { node: node.clone(), output: i as u32 }));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::autograd::mode::record;
+    use crate::backward::{Options, backward};
+    use crate::ops::shape_ops::view::shaped;
+    use crate::ops::view::{ROWS, rows};
+    use crate::{ErrorKind, GradReq};
+
+    #[test]
+    fn a_view_is_written_into_a_given_array() {
+        let x = Array::from_slice(&[1f32, 2.0, 3.0, 4.0], &[4]).unwrap();
+        let out = Array::from_slice(&[0f32; 2], &[2]).unwrap();
+        let got = invoke(&ROWS, &[&x], &rows(1, 3), &[&out]).unwrap();
+        assert_eq!(out.to_vec::<f32>(), [2.0, 3.0]);
+        assert_eq!(got[0].to_vec::<f32>(), [2.0, 3.0]);
+        // The array that was given does not share memory with the input afterwards.
+        invoke(&ROWS, &[&out], &rows(0, 2), &[&x.detach()]).unwrap_err();
+        assert_eq!(x.to_vec::<f32>(), [1.0, 2.0, 3.0, 4.0]);
+    }
+
+    #[test]
+    fn a_view_into_an_overlapping_array_is_the_values_of_before() {
+        let x = Array::from_slice(&[1f32, 2.0, 3.0, 4.0], &[4]).unwrap();
+        let tail = Array::from(x.tensor().rows(1, 4).unwrap());
+        invoke(&ROWS, &[&x], &rows(0, 3), &[&tail]).unwrap();
+        assert_eq!(x.to_vec::<f32>(), [1.0, 1.0, 2.0, 3.0]);
+    }
+
+    #[test]
+    fn a_view_into_a_given_array_is_recorded_and_one_that_does_not_fit_refused() {
+        let x = Array::from_slice(&[1f32, 2.0, 3.0, 4.0], &[2, 2]).unwrap();
+        x.attach_grad(GradReq::Write).unwrap();
+        let out = Array::from_slice(&[0f32; 4], &[4]).unwrap();
+        let reshape = crate::ops::find("_ks_reshaped").unwrap();
+        record(|| invoke(reshape, &[&x], &shaped(&[4]), &[&out]).unwrap());
+        backward(&[&out], &[], Options::default()).unwrap();
+        assert_eq!(x.grad().unwrap().to_vec::<f32>(), [1.0; 4]);
+        let small = Array::from_slice(&[7f32; 3], &[3]).unwrap();
+        let e = invoke(reshape, &[&x], &shaped(&[4]), &[&small]).unwrap_err();
+        assert_eq!(e.kind(), ErrorKind::Shape);
+        assert_eq!(small.to_vec::<f32>(), [7.0; 3]);
     }
 }

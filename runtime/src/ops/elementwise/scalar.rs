@@ -1,14 +1,17 @@
 //! Element-wise operators of an array and a number. The number is converted to the array's dtype first: integer arrays
-//! stay integer, and 2.5 is 2 to them.
+//! stay integer, and 2.5 is 2 to them. Arithmetic that is told that the number is no integer gives float64 for them instead.
 
 use super::binary::{HYPOT, MODULO};
 use super::compare::{AND, OR, XOR};
 use super::unary::{Reciprocal, Square};
 use super::{Fn2, Fn2Scalar, check_divisor};
 use crate::array::Array;
+use crate::dtype::DType;
 use crate::error::Result;
+use crate::kernels::copy::cast;
 use crate::kernels::map::{Map, map};
 use crate::ops::def::{Keep, OpDef, Run};
+use crate::ops::infer::{Types, same_type};
 use crate::ops::params::Params;
 use crate::ops::samples::{Case, Draw, Fill};
 use crate::ops::vjp::Vjp;
@@ -18,20 +21,35 @@ params! {
     /// The number of an operator between an array and a number.
     pub struct Scalar {
         scalar: f64 = 1.0, "the number";
-        is_int: bool = true, "whether the number was written as an integer; without effect";
+        is_int: bool = true, "whether the number is an integer; if not, arithmetic on integer arrays gives float64";
     }
 }
 
-/// Parameters with this number.
+/// Parameters with this number, which the array's dtype stands above.
 pub fn scalar(x: f64) -> Params {
-    Params::new(Scalar { scalar: x, is_int: false })
+    Params::new(Scalar { scalar: x, is_int: true })
 }
 
-/// The number as the array's dtype has it.
+/// The number as the result's dtype has it.
 fn number(r: &Run<'_>) -> f64 {
     use crate::dtype::Elem;
     let x = r.p::<Scalar>().scalar;
-    with_dtype!(r.ins[0].dtype(), T => T::from_f64(x).to_f64())
+    with_dtype!(r.outs[0].dtype(), T => T::from_f64(x).to_f64())
+}
+
+/// Integers and a number that is none give float64.
+fn arithmetic(t: &mut Types<'_>) -> Result<()> {
+    if t.params.get::<Scalar>().is_int {
+        return same_type(t);
+    }
+    match t.ins[0] {
+        Some(d) if !d.is_float() => t.outs[0] = Some(DType::F64),
+        Some(_) => return same_type(t),
+        // A float64 result may come of integers too.
+        None if t.outs[0] != Some(DType::F64) => return same_type(t),
+        None => {}
+    }
+    Ok(())
 }
 
 trait WithScalar: Map {
@@ -39,7 +57,13 @@ trait WithScalar: Map {
 }
 
 fn run_with<K: Map>(r: &Run<'_>, k: K) -> Result<()> {
-    map(k, r.ins[0].span(), r.outs[0].span());
+    let (x, y) = (r.ins[0].span(), r.outs[0].span());
+    if x.dtype() == y.dtype() {
+        map(k, x, y);
+    } else {
+        cast(x, y);
+        map(k, y, y);
+    }
     Ok(())
 }
 
@@ -105,7 +129,7 @@ fn run_minus(r: &Run<'_>) -> Result<()> {
 }
 
 fn run_div(r: &Run<'_>) -> Result<()> {
-    let (c, dtype) = (number(r), r.ins[0].dtype());
+    let (c, dtype) = (number(r), r.outs[0].dtype());
     if c == 0.0 && !dtype.is_float() {
         bail!(Numeric, "integer division by zero, got scalar {} for {dtype}", r.p::<Scalar>().scalar);
     }
@@ -113,7 +137,9 @@ fn run_div(r: &Run<'_>) -> Result<()> {
 }
 
 fn run_rdiv(r: &Run<'_>) -> Result<()> {
-    check_divisor(r, 0)?;
+    if !r.outs[0].dtype().is_float() {
+        check_divisor(r, 0)?;
+    }
     run_scalar::<RdivScalar>(r)
 }
 
@@ -126,7 +152,7 @@ pub(super) fn divide(r: &Run<'_>, by: f64) -> Result<()> {
 fn run_power(r: &Run<'_>) -> Result<()> {
     match number(r) {
         2.0 => run_with(r, Square),
-        -1.0 if r.ins[0].dtype().is_float() => run_with(r, Reciprocal),
+        -1.0 if r.outs[0].dtype().is_float() => run_with(r, Reciprocal),
         _ => run_scalar::<PowerScalar>(r),
     }
 }
@@ -194,40 +220,40 @@ fn remainder_of(d: &mut Draw) -> Case {
 const STEP: &str = "piecewise constant";
 
 table! {
-    PLUS_SCALAR = OpDef::map("_plus_scalar", run_scalar::<PlusScalar>).aliases(&["_PlusScalar"]).params::<Scalar>()
+    PLUS_SCALAR = OpDef::map("_plus_scalar", run_scalar::<PlusScalar>).aliases(&["_PlusScalar"]).params::<Scalar>().dtype(arithmetic)
         .doc("Adds a number to every element, `data + scalar`.").vjp1(Keep::NOTHING, same).cases(any);
-    MINUS_SCALAR = OpDef::map("_minus_scalar", run_minus).aliases(&["_MinusScalar"]).params::<Scalar>()
+    MINUS_SCALAR = OpDef::map("_minus_scalar", run_minus).aliases(&["_MinusScalar"]).params::<Scalar>().dtype(arithmetic)
         .doc("Subtracts a number from every element, `data - scalar`.").vjp1(Keep::NOTHING, same).cases(any);
-    RMINUS_SCALAR = OpDef::map("_rminus_scalar", run_scalar::<RminusScalar>).aliases(&["_RMinusScalar"]).params::<Scalar>()
+    RMINUS_SCALAR = OpDef::map("_rminus_scalar", run_scalar::<RminusScalar>).aliases(&["_RMinusScalar"]).params::<Scalar>().dtype(arithmetic)
         .doc("Subtracts every element from a number, `scalar - data`.").vjp1(Keep::NOTHING, minus).cases(any);
-    MUL_SCALAR = OpDef::map("_mul_scalar", run_scalar::<MulScalar>).aliases(&["_MulScalar"]).params::<Scalar>()
+    MUL_SCALAR = OpDef::map("_mul_scalar", run_scalar::<MulScalar>).aliases(&["_MulScalar"]).params::<Scalar>().dtype(arithmetic)
         .doc("Multiplies every element by a number, `data * scalar`.")
         .vjp1(Keep::NOTHING, |d| Ok(d.grad() * c(d))).cases(any);
-    DIV_SCALAR = OpDef::map("_div_scalar", run_div).aliases(&["_DivScalar"]).params::<Scalar>()
+    DIV_SCALAR = OpDef::map("_div_scalar", run_div).aliases(&["_DivScalar"]).params::<Scalar>().dtype(arithmetic)
         .doc("Divides every element by a number, `data / scalar`. Integers truncate toward zero; a number that is 0 as an \
               integer is an error for them.")
         .vjp1(Keep::NOTHING, |d| Ok(d.grad() / c(d))).cases(away);
-    RDIV_SCALAR = OpDef::map("_rdiv_scalar", run_rdiv).aliases(&["_RDivScalar"]).params::<Scalar>()
+    RDIV_SCALAR = OpDef::map("_rdiv_scalar", run_rdiv).aliases(&["_RDivScalar"]).params::<Scalar>().dtype(arithmetic)
         .doc("Divides a number by every element, `scalar / data`. Integers truncate toward zero; an integer 0 is an error.")
         .vjp1(Keep::ALL, |d| Ok(-(d.grad() * (d.out() / d.input(0))))).cases(away);
-    MOD_SCALAR = OpDef::map("_mod_scalar", |r| run_fn(r, MODULO, false)).aliases(&["_ModScalar"]).params::<Scalar>()
+    MOD_SCALAR = OpDef::map("_mod_scalar", |r| run_fn(r, MODULO, false)).aliases(&["_ModScalar"]).params::<Scalar>().dtype(arithmetic)
         .doc("Remainder of every element and a number, with the sign of the number; 0 for the number 0.")
         .vjp1(Keep::NOTHING, same).cases(remainder);
-    RMOD_SCALAR = OpDef::map("_rmod_scalar", |r| run_fn(r, MODULO, true)).aliases(&["_RModScalar"]).params::<Scalar>()
+    RMOD_SCALAR = OpDef::map("_rmod_scalar", |r| run_fn(r, MODULO, true)).aliases(&["_RModScalar"]).params::<Scalar>().dtype(arithmetic)
         .doc("Remainder of a number and every element, with the sign of the element; 0 for an element 0.")
         .vjp1(Keep::INPUTS, |d| Ok(-(d.grad() * (c(d) / d.input(0)).floor()))).cases(remainder_of);
-    POWER_SCALAR = OpDef::map("_power_scalar", run_power).aliases(&["_PowerScalar"]).params::<Scalar>()
+    POWER_SCALAR = OpDef::map("_power_scalar", run_power).aliases(&["_PowerScalar"]).params::<Scalar>().dtype(arithmetic)
         .doc("Every element to the power of a number, `data ^ scalar`.").vjp1(Keep::INPUTS, grad_power).cases(positive);
-    RPOWER_SCALAR = OpDef::map("_rpower_scalar", run_scalar::<RpowerScalar>).aliases(&["_RPowerScalar"]).params::<Scalar>()
+    RPOWER_SCALAR = OpDef::map("_rpower_scalar", run_scalar::<RpowerScalar>).aliases(&["_RPowerScalar"]).params::<Scalar>().dtype(arithmetic)
         .doc("A number to the power of every element, `scalar ^ data`.")
         .vjp1(Keep::OUTPUTS, |d| Ok(d.grad() * (d.out() * c(d).ln()))).cases(base);
-    MAXIMUM_SCALAR = OpDef::map("_maximum_scalar", run_scalar::<MaxScalar>).aliases(&["_MaximumScalar"]).params::<Scalar>()
+    MAXIMUM_SCALAR = OpDef::map("_maximum_scalar", run_scalar::<MaxScalar>).aliases(&["_MaximumScalar"]).params::<Scalar>().dtype(arithmetic)
         .doc("The larger of every element and a number. The derivative of a tie is 1.")
         .vjp1(Keep::INPUTS, |d| Ok(d.grad() * d.input(0).ge(c(d)))).cases(beside);
-    MINIMUM_SCALAR = OpDef::map("_minimum_scalar", run_scalar::<MinScalar>).aliases(&["_MinimumScalar"]).params::<Scalar>()
+    MINIMUM_SCALAR = OpDef::map("_minimum_scalar", run_scalar::<MinScalar>).aliases(&["_MinimumScalar"]).params::<Scalar>().dtype(arithmetic)
         .doc("The smaller of every element and a number. The derivative of a tie is 1.")
         .vjp1(Keep::INPUTS, |d| Ok(d.grad() * d.input(0).le(c(d)))).cases(beside);
-    HYPOT_SCALAR = OpDef::map("_hypot_scalar", |r| run_fn(r, HYPOT, false)).aliases(&["_HypotScalar"]).params::<Scalar>()
+    HYPOT_SCALAR = OpDef::map("_hypot_scalar", |r| run_fn(r, HYPOT, false)).aliases(&["_HypotScalar"]).params::<Scalar>().dtype(arithmetic)
         .doc("`sqrt(data² + scalar²)` of every element.")
         .vjp1(Keep::ALL, |d| Ok(d.grad() * (d.input(0) / d.out()))).cases(away);
     EQUAL_SCALAR = OpDef::map("_equal_scalar", run_scalar::<EqualScalar>).aliases(&["_EqualScalar"]).params::<Scalar>()
