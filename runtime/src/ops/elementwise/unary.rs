@@ -32,8 +32,12 @@ map_kernel!(Sigmoid: |s, x| math::sigmoid(s, x), |x| math::scalar::sigmoid(x));
 map_kernel!(Softsign: |s, x| x / (s.splat(1.0) + s.abs(x)), lanes64 |s, x| x / (s.splat64(1.0) + s.abs64(x)), |x| x / (1.0 + x.abs()));
 map_kernel!(SoftRelu: |s, x| math::softrelu(s, x), |x| math::scalar::softrelu(x));
 map_kernel!(LogicalNot: |s, x| s.truth(s.eq(x, s.splat(0.0))), |x| f64::from(x == 0.0), int |i| i64::from(i == 0));
-map_kernel!(Degrees: |s, x| x * s.splat(180.0 / std::f32::consts::PI), |x| x.to_degrees());
-map_kernel!(Radians: |s, x| x * s.splat(std::f32::consts::PI / 180.0), |x| x.to_radians());
+/// Degrees in a radian and radians in a degree: float32 numbers whatever the array's dtype, as in MXNet.
+const DEGREES_IN_RADIAN: f32 = 180.0 / std::f32::consts::PI;
+const RADIANS_IN_DEGREE: f32 = std::f32::consts::PI / 180.0;
+
+map_kernel!(Degrees: |s, x| x * s.splat(DEGREES_IN_RADIAN), |x| x * f64::from(DEGREES_IN_RADIAN));
+map_kernel!(Radians: |s, x| x * s.splat(RADIANS_IN_DEGREE), |x| x * f64::from(RADIANS_IN_DEGREE));
 
 zip_kernel!(
     /// g where y > 0, else 0; NaN of y stays.
@@ -52,6 +56,19 @@ zip_kernel!(
 /// Gradient of relu from its output; `relu'(0)` is 0.
 pub fn relu_grad(g: &Array, y: &Array) -> Array {
     crate::fluent::call(&RELU_GRAD, &[g, y], &crate::ops::params::Params::NONE)
+}
+
+/// The gradient `g` of a linear function of `x`. It does not depend on `x`, but where a pass is recorded the two stay connected, so that
+/// its derivative is zeros instead of an error.
+fn tied(g: Array, x: &Array) -> Array {
+    match crate::autograd::mode::is_recording() {
+        true => crate::fluent::call(
+            &crate::ops::shape_ops::reshape::IDENTITY_LIKE,
+            &[&g, x],
+            &crate::ops::params::Params::NONE,
+        ),
+        false => g,
+    }
 }
 
 /// Gradient of the logistic function from its output.
@@ -246,15 +263,15 @@ table! {
         .doc("1 where an element is 0, else 0.").zero_gradient("piecewise constant").samples_away(-2.0, 2.0, &[0.0]);
     DEGREES = OpDef::map("degrees", run_map::<Degrees>).aliases(&["_sparse_degrees"])
         .doc("Radians to degrees, `180 x/pi`.")
-        .vjp1(Keep::NOTHING, |d| Ok(d.grad() * 1f64.to_degrees())).samples(-4.0, 4.0);
+        .vjp1(Keep::INPUTS, |d| Ok(tied(d.grad() * f64::from(DEGREES_IN_RADIAN), d.input(0)))).samples(-4.0, 4.0);
     RADIANS = OpDef::map("radians", run_map::<Radians>).aliases(&["_sparse_radians"])
         .doc("Degrees to radians, `pi x/180`.")
-        .vjp1(Keep::NOTHING, |d| Ok(d.grad() * 1f64.to_radians())).samples(-180.0, 180.0);
+        .vjp1(Keep::INPUTS, |d| Ok(tied(d.grad() * f64::from(RADIANS_IN_DEGREE), d.input(0)))).samples(-180.0, 180.0);
     QUADRATIC = OpDef::map("_contrib_quadratic", run_quadratic).aliases(&["_contrib_Quadratic"]).params::<Quadratic>()
         .doc("`a x² + b x + c` of every element.").vjp1(Keep::INPUTS, grad_quadratic).cases(quadratic_case);
     RELU_GRAD = OpDef::zip("_ks_relu_grad", run_zip::<ReluGrad>)
         .doc("`lhs` where `rhs` is positive, else 0.")
-        .vjp(Keep::input(1), |d| Ok(smallvec![Some(relu_grad(d.grad(), d.input(1))), None]))
+        .vjp(Keep::input(1), |d| Ok(smallvec![Some(relu_grad(d.grad(), d.input(1))), d.zeros(1)?]))
         .samples_away(-2.0, 2.0, &[0.0]);
     SIGMOID_GRAD = OpDef::zip("_ks_sigmoid_grad", run_zip::<SigmoidGrad>)
         .doc("`lhs rhs (1 - rhs)`.")
