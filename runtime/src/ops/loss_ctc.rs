@@ -77,10 +77,10 @@ fn sequences(p: &Ctc, ins: &[&crate::tensor::Tensor]) -> Result<Vec<Sequence>> {
     let (labels, width) = (ins[1].to_vec::<i64>(), ins[1].dims()[1]);
     let data_lengths = p.use_data_lengths.then(|| ins[2].to_vec::<i64>());
     let label_lengths = p.use_label_lengths.then(|| ins[ins.len() - 1].to_vec::<i64>());
-    // Label classes, and what pads.
-    let (low, high, pad) = match p.blank_label {
-        Blank::First => (1, *classes as i64 - 1, 0),
-        Blank::Last => (0, *classes as i64 - 2, -1),
+    // Any class may be a label, the blank too; this pads where there are no lengths.
+    let pad = match p.blank_label {
+        Blank::First => 0,
+        Blank::Last => -1,
     };
     let length = |what: &str, n: i64, most: usize| match usize::try_from(n) {
         Ok(n) if n <= most => Ok(n),
@@ -92,11 +92,9 @@ fn sequences(p: &Ctc, ins: &[&crate::tensor::Tensor]) -> Result<Vec<Sequence>> {
             Some(l) => length("a label length", l[b], width)?,
             None => row.iter().position(|&l| l == pad).unwrap_or(width),
         };
-        let class = |&l: &i64| {
-            if l < low || l > high {
-                bail!(Argument, "a label is out of range, got {l}, want {low} to {high}");
-            }
-            Ok(l as usize)
+        let class = |&l: &i64| match usize::try_from(l) {
+            Ok(label) if label < *classes => Ok(label),
+            _ => Err(err!(Argument, "a label is out of range, got {l}, want 0 to {}", *classes as i64 - 1)),
         };
         let steps = data_lengths.as_ref().map_or(Ok(*steps), |d| length("a data length", d[b], *steps))?;
         Ok(Sequence { steps, labels: row[..count].iter().map(class).collect::<Result<_>>()? })

@@ -69,7 +69,7 @@ my %no = (isa => 'Bool', default => 0);
 _define(
     L2Loss => sub {
         my ($self, $F, $x, $y, $weight) = @_;
-        return $self->_mean($F, $F->square(_like($F, $y, $x) - $x) * 0.5, $weight);
+        return $self->_mean($F, $F->square($x - _like($F, $y, $x)) * 0.5, $weight);
     },
     %one
 );
@@ -77,7 +77,7 @@ _define(
 _define(
     L1Loss => sub {
         my ($self, $F, $x, $y, $weight) = @_;
-        return $self->_mean($F, $F->abs(_like($F, $y, $x) - $x), $weight);
+        return $self->_mean($F, $F->abs($x - _like($F, $y, $x)), $weight);
     }
 );
 
@@ -126,7 +126,7 @@ _define(
     HuberLoss => sub {
         my ($self, $F, $x, $y, $weight) = @_;
         my $rho = $self->{rho};
-        my $off = $F->abs(_like($F, $y, $x) - $x);
+        my $off = $F->abs($x - _like($F, $y, $x));
         return $self->_mean($F, $F->where($off > $rho, $off - 0.5 * $rho, $F->square($off) * (0.5 / $rho)), $weight);
     },
     rho => { isa => 'Num', default => 1 }

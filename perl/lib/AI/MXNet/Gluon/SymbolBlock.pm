@@ -26,9 +26,9 @@ sub BUILD
     my ($outputs, $inputs) = delete @$self{qw(outputs inputs)};
     $inputs = [$inputs] if blessed $inputs and @{ $inputs->list_outputs } == 1;
     $inputs = [map { $inputs->slice($_) } 0 .. @{ $inputs->list_outputs } - 1] if blessed $inputs;
-    $outputs = $outputs->[0] if ref $outputs eq 'ARRAY' and @$outputs == 1;
+    $outputs = [@$outputs] if blessed $outputs;
     (my $symbols, $self->{_in_format}) = $self->_flatten($inputs, 'input');
-    (my $parts, $self->{_out_format}) = $self->_flatten([$outputs], 'output');
+    (my $parts, $self->{_out_format}) = $self->_flatten($outputs, 'output');
     my $graph = AI::MXNet::Symbol->Group($parts);
     my %input;
 
