@@ -18,6 +18,7 @@
 
 pub mod column;
 
+mod dots;
 mod frame;
 mod gather;
 mod scratch;
@@ -197,8 +198,8 @@ impl Conv {
 
     /// Computes one of the three arrays: `a` is the data (the result for [`Pass::Data`]), `b` the weights (the result for
     /// [`Pass::Weight`]). `bias` is added to each channel of what comes out; [`Pass::Weight`] has none. All have one dtype, a
-    /// floating-point one. Results depend neither on the number of threads nor on the vectors, save for a rounding per term on the
-    /// portable level. Errors when there is no memory for scratch.
+    /// floating-point one. Results do not depend on the number of threads. On the levels of vectors they agree but for a rounding per term on
+    /// the portable one, and the order of summation in the weights of groups of few filters. Errors when there is no memory for scratch.
     pub fn compute(&self, pass: Pass, a: Span, b: Span, bias: Option<Span>, out: Span) -> Result<()> {
         let all = |n: usize, dims: [usize; 3]| self.batch * self.groups * n * dims.iter().product::<usize>();
         let data = all(self.channels, self.axes.map(|a| a.input));

@@ -1,9 +1,10 @@
 //! The gradient of the weights: for each tap the product of the result's gradient with the data as the tap sees it, over all places.
 //!
-//! Rows of the product are channels and taps of the data, read from a frame; columns are filters, so the other operand is copied with its
-//! filters side by side. Places are the terms. Pieces of work are blocks of channels, of filters and of images; the sums of the blocks of
+//! Rows of the product are channels and taps of the data, read from a frame (or where they are, if nothing is padded); columns are filters, so the other operand is copied with its
+//! filters side by side. Places are the terms. A few filters are multiplied row by row instead ([`super::dots`]). Pieces of work are blocks of channels, of filters and of images; the sums of the blocks of
 //! images are added in order at the end.
 
+use super::dots::Dots;
 use super::frame::{Frame, Sweep};
 use super::gather::{FRAME, PIECES, SMALL, count, shrink, tiles};
 use super::scratch::Scratch;
@@ -15,6 +16,8 @@ use crate::kernels::real::Real;
 use crate::simd::{MAX_LANES, level};
 use std::sync::Mutex;
 
+/// Filters of a group up to which they are taken one by one.
+const FEW: usize = 6;
 /// Filters at a time.
 const FILTERS: usize = 256;
 /// Channels times taps at a time, at most.
@@ -75,6 +78,15 @@ pub(super) unsafe fn run<T: Real>(conv: &Conv, x: *const T, g: *const T, out: *m
             break;
         }
     }
+    let bare = (0..3).all(|i| {
+        let (a, s) = (&conv.axes[i], &sweeps[i]);
+        s.low() >= 0 && ((a.output - 1) * a.stride) as isize + s.high() < a.input as isize
+    });
+    let apart = !(conv.data().channel * size_of::<T>()).is_multiple_of(4096);
+    let bare = bare
+        && (apart || kernel > 1)
+        && (conv.filters > FEW || conv.last)
+        && conv.data().image < u32::MAX as usize;
     let per = conv.batch.div_ceil(parts);
     let channel_blocks = conv.channels.div_ceil(depth);
     let frame = Frame::new::<T>(&sweeps, tile);
@@ -93,6 +105,7 @@ pub(super) unsafe fn run<T: Real>(conv: &Conv, x: *const T, g: *const T, out: *m
                 let piece = Piece {
                     conv,
                     frame: &frame,
+                    bare,
                     tile,
                     group,
                     channels: channel..conv.channels.min(channel + depth),
@@ -144,6 +157,8 @@ pub(super) unsafe fn run<T: Real>(conv: &Conv, x: *const T, g: *const T, out: *m
 struct Piece<'a, T> {
     conv: &'a Conv,
     frame: &'a Frame<'a>,
+    /// Whether the data is read where it is.
+    bare: bool,
     tile: [usize; 3],
     group: usize,
     channels: std::ops::Range<usize>,
@@ -164,7 +179,14 @@ impl<T: Real> Piece<'_, T> {
         let grid = conv.axes.map(|a| a.output);
         let (data, result) = (conv.data(), conv.result());
         let wide = self.filters.len().next_multiple_of(MAX_LANES);
-        let taps = self.frame.taps();
+        // Offsets of taps, of channels and of places, where the data is read.
+        let taps = if self.bare { self.bare_taps() } else { self.frame.taps() };
+        let pitch = if self.bare { data.channel } else { self.frame.pitch };
+        let place = |p: [usize; 3]| match self.bare {
+            true => (0..3).map(|i| p[i] * conv.axes[i].stride * data.axes[i]).sum(),
+            false => self.frame.at(p),
+        };
+        let step = if self.bare { conv.axes[2].stride * data.axes[2] } else { 1 };
         let tile = tiles(grid, self.tile);
         let rows = self.channels.len() * kernel;
         // SAFETY: rows of this piece; nobody else has them.
@@ -173,47 +195,72 @@ impl<T: Real> Piece<'_, T> {
         for image in self.images.clone() {
             for t in 0..count(grid, self.tile) {
                 let (origin, size) = tile(t);
+                // SAFETY: elements of the arrays; the scratch is this thread's.
+                let (seen, from) = unsafe {
+                    let first = (self.group * conv.channels + self.channels.start) * data.channel;
+                    let mut seen = x.add(image * data.image + first);
+                    if self.bare {
+                        seen = seen.add(place(origin));
+                    } else {
+                        let bounds = conv.axes.map(|a| a.input);
+                        self.frame.fill(seen, &data, bounds, self.channels.len(), origin, size, frame);
+                        seen = frame;
+                    }
+                    let first = (self.group * conv.filters + self.filters.start) * result.channel;
+                    let corner: usize = (0..3).map(|i| origin[i] * result.axes[i]).sum();
+                    (seen, g.add(image * result.image + first + corner))
+                };
+                let tap = |row: usize| {
+                    // SAFETY: a tap inside of the frame, or of the data.
+                    unsafe { seen.add(row / kernel * pitch + taps[row % kernel]) }
+                };
+                if self.filters.len() <= FEW && result.axes[2] == 1 && step == 1 {
+                    let lines: Vec<(usize, usize)> = (0..size[0] * size[1])
+                        .map(|i| [i / size[1], i % size[1], 0])
+                        .map(|p| (place(p), p[0] * result.axes[0] + p[1] * result.axes[1]))
+                        .collect();
+                    for filter in 0..self.filters.len() {
+                        pieces(0..rows, 8, |row, m| {
+                            with_rows!(m, M => self.level.run(Dots::<T, M> {
+                                data: std::array::from_fn(|k| tap(row + k)),
+                                // SAFETY: a filter of the piece, and its sums.
+                                result: unsafe { from.add(filter * result.channel) },
+                                rows: &lines,
+                                len: size[2],
+                                // SAFETY: as above.
+                                sums: unsafe { sums.add(row * self.width + filter) },
+                                pitch: self.width,
+                                add: !fresh,
+                            }))
+                        });
+                    }
+                    fresh = false;
+                    continue;
+                }
                 let mut places: Vec<u32> = Vec::with_capacity(size.iter().product());
                 for d in 0..size[0] {
                     for h in 0..size[1] {
-                        let at = self.frame.at([d, h, 0]) as u32;
-                        places.extend((0..size[2] as u32).map(|w| at + w));
+                        let at = place([d, h, 0]);
+                        places.extend((0..size[2]).map(|w| (at + w * step) as u32));
                     }
                 }
                 let steps: Vec<u32> = (0..places.len()).map(|k| (k * wide) as u32).collect();
-                // SAFETY: elements of the arrays; the scratch is this thread's.
-                unsafe {
-                    let first = (self.group * conv.channels + self.channels.start) * data.channel;
-                    let from = x.add(image * data.image + first);
-                    let bounds = conv.axes.map(|a| a.input);
-                    self.frame.fill(from, &data, bounds, self.channels.len(), origin, size, frame);
-                    let first = (self.group * conv.filters + self.filters.start) * result.channel;
-                    let corner: usize = (0..3).map(|i| origin[i] * result.axes[i]).sum();
-                    let from = g.add(image * result.image + first + corner);
-                    self.columns(from, size, wide, columns);
-                }
+                // SAFETY: the scratch has room for the tile.
+                unsafe { self.columns(from, size, wide, columns) };
                 pieces(0..rows, self.most, |row, m| {
-                    with_rows!(m, M => {
-                        let mut a = [frame.cast_const(); M];
-                        for k in 0..M {
-                            let (c, t) = ((row + k) / kernel, (row + k) % kernel);
-                            // SAFETY: a tap inside of the frame.
-                            a[k] = unsafe { a[k].add(c * self.frame.pitch + taps[t]) };
-                        }
-                        self.level.run(Strip::<T, M> {
-                            a,
-                            a_at: &places,
-                            b: columns,
-                            b_at: &steps,
-                            lines: &[Line { at: 0, len: wide, to: 0 }],
-                            // SAFETY: a row of the sums.
-                            to: unsafe { sums.add(row * self.width) },
-                            pitch: self.width,
-                            step: 1,
-                            bias: [T::default(); M],
-                            add: !fresh,
-                        });
-                    })
+                    with_rows!(m, M => self.level.run(Strip::<T, M> {
+                        a: std::array::from_fn(|k| tap(row + k)),
+                        a_at: &places,
+                        b: columns,
+                        b_at: &steps,
+                        lines: &[Line { at: 0, len: wide, to: 0 }],
+                        // SAFETY: a row of the sums.
+                        to: unsafe { sums.add(row * self.width) },
+                        pitch: self.width,
+                        step: 1,
+                        bias: [T::default(); M],
+                        add: !fresh,
+                    }))
                 });
                 fresh = false;
             }
@@ -224,6 +271,15 @@ impl<T: Real> Piece<'_, T> {
                 unsafe { sums.add(row * self.width).write_bytes(0, wide) };
             }
         }
+    }
+
+    /// Offsets of the taps in the data.
+    fn bare_taps(&self) -> Vec<usize> {
+        let (mut all, place) = (vec![0], self.conv.data());
+        for (a, step) in self.conv.axes.iter().zip(place.axes) {
+            all = all.iter().flat_map(|t| (0..a.kernel).map(move |k| t + k * a.dilate * step)).collect();
+        }
+        all
     }
 
     /// The result's gradient at the places of a tile, filters side by side and zeros behind them.

@@ -114,6 +114,13 @@ fn window(a: &Axis, o: usize) -> Range<usize> {
     start.saturating_sub(a.pad).min(end)..end
 }
 
+/// The windows along an axis that lie inside of the data, as a range.
+fn whole(a: &Axis) -> (usize, usize) {
+    let first = a.pad.div_ceil(a.stride).min(a.output);
+    let fit = (a.input + a.pad).checked_sub(a.kernel).map_or(0, |room| room / a.stride + 1);
+    (first, fit.clamp(first, a.output))
+}
+
 /// How many elements of window `o` count in an average.
 fn counted(a: &Axis, o: usize, padding: bool) -> usize {
     if padding {

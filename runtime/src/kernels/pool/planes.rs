@@ -1,6 +1,6 @@
 //! The forward pass of pooling.
 
-use super::{Axis, Kind, Pool, WORK, divisors, window};
+use super::{Axis, Kind, Pool, WORK, divisors, whole, window};
 use crate::dtype::DType;
 use crate::kernels::par;
 use crate::kernels::real::{Real, load, steps, store};
@@ -122,10 +122,7 @@ fn join<T: Real, S: Simd>(s: S, kind: Kind, x: T::V<S>, to: T::V<S>) -> T::V<S> 
 /// compiler makes vectors of it.
 #[inline(always)]
 fn across<T: Real>(a: &Axis, kind: Kind, row: &[T], nothing: T, out: &mut [T]) {
-    // The windows that lie inside of the data.
-    let first = a.pad.div_ceil(a.stride).min(a.output);
-    let fit = (a.input + a.pad).checked_sub(a.kernel).map_or(0, |room| room / a.stride + 1);
-    let last = fit.clamp(first, a.output);
+    let (first, last) = whole(a);
     let join = |to: &mut T, x: T| {
         if kind != Kind::Max {
             *to = *to + x;

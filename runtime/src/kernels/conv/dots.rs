@@ -1,0 +1,53 @@
+//! Products of rows of the data with rows of the result: the gradient of the weights where a group has so few filters that they would not fill
+//! a vector, as in depthwise convolutions. Neighbours of a row are the lanes.
+
+use crate::kernels::lane::Lane;
+use crate::kernels::real::{Real, load, total};
+use crate::simd::{Simd, Work};
+
+/// For one filter, `M` taps at a time: `sums[m] = Σ_{row, i} data[m][rows.0 + i] · result[rows.1 + i]`.
+pub(super) struct Dots<'a, T, const M: usize> {
+    pub data: [*const T; M],
+    pub result: *const T,
+    /// Where each row begins, in the data and in the result.
+    pub rows: &'a [(usize, usize)],
+    /// Elements of a row.
+    pub len: usize,
+    /// Written, or added to; neighbours are `pitch` apart.
+    pub sums: *mut T,
+    pub pitch: usize,
+    pub add: bool,
+}
+
+impl<T: Real, const M: usize> Work for Dots<'_, T, M> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let lanes = <T as Lane>::count::<S>();
+        let mut sums = [T::splat(s, T::default()); M];
+        let data = self.data;
+        for &(x, y) in self.rows {
+            let mut i = 0;
+            while i < self.len {
+                let w = lanes.min(self.len - i);
+                // SAFETY: who made this promised rows of that length. Lanes behind a row's end are 0 on both sides.
+                unsafe {
+                    let g = load::<T, S>(s, self.result.add(y + i), w);
+                    for m in 0..M {
+                        sums[m] = T::fma(s, g, load::<T, S>(s, data[m].add(x + i), w), sums[m]);
+                    }
+                }
+                i += lanes;
+            }
+        }
+        for m in 0..M {
+            let sum = T::from_f64(total::<T, S>(s, sums[m]));
+            // SAFETY: a place for each of the sums.
+            unsafe {
+                let to = self.sums.add(m * self.pitch);
+                *to = if self.add { *to + sum } else { sum };
+            }
+        }
+    }
+}
