@@ -32,6 +32,17 @@ fn walk(p: &Pool, c: usize) -> Vec<(Vec<usize>, usize)> {
     all
 }
 
+fn problems() -> Vec<Pool> {
+    let shapes = [
+        [Axis::NONE, Axis::NONE, axis(9, 3, 1, 1, false)],
+        [Axis::NONE, axis(7, 2, 2, 0, true), axis(41, 3, 2, 1, true)],
+        [Axis::NONE, axis(5, 1, 3, 0, true), axis(6, 1, 4, 0, true)],
+        [axis(3, 2, 1, 1, false), axis(4, 3, 3, 2, true), axis(5, 5, 1, 2, false)],
+        [Axis::NONE, axis(4, 4, 1, 0, false), axis(35, 35, 1, 0, false)],
+    ];
+    shapes.iter().flat_map(|&axes| [1, 3, 19].map(|inner| Pool { planes: 2, inner, axes })).collect()
+}
+
 #[test]
 fn all_kinds_are_what_the_windows_hold() {
     let kinds = [
@@ -43,15 +54,8 @@ fn all_kinds_are_what_the_windows_hold() {
         Kind::Power(2),
         Kind::Power(3),
     ];
-    let shapes = [
-        [Axis::NONE, Axis::NONE, axis(9, 3, 1, 1, false)],
-        [Axis::NONE, axis(7, 2, 2, 0, true), axis(41, 3, 2, 1, true)],
-        [Axis::NONE, axis(5, 1, 3, 0, true), axis(6, 1, 4, 0, true)],
-        [axis(3, 2, 1, 1, false), axis(4, 3, 3, 2, true), axis(5, 5, 1, 2, false)],
-        [Axis::NONE, axis(4, 4, 1, 0, false), axis(35, 35, 1, 0, false)],
-    ];
-    for (axes, inner) in shapes.iter().flat_map(|s| [(*s, 1), (*s, 3), (*s, 19)]) {
-        let p = Pool { planes: 2, inner, axes };
+    for p in problems() {
+        let inner = p.inner;
         let x: Vec<f32> = (0..2 * p.input()).map(|i| ((i * 37 + i / 7) % 23) as f32 - 9.0).collect();
         let x = Tensor::from_slice(&x, &[x.len()], Device::default()).unwrap();
         for kind in kinds {
@@ -80,6 +84,50 @@ fn all_kinds_are_what_the_windows_hold() {
                 let far = |(g, w): (&f32, &f32)| !((g - w).abs() <= 2e-6 * w.abs());
                 let wrong = y.to_vec::<f32>().iter().zip(&want).position(far);
                 assert_eq!(wrong, None, "{kind:?} {level:?} {p:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn gradients_go_to_the_elements_of_their_windows() {
+    for p in problems() {
+        let tensor = |n: usize, by: usize| {
+            let v: Vec<f32> = (0..n).map(|i| ((i * by + i / 7) % 23) as f32 - 9.0).collect();
+            Tensor::from_slice(&v, &[n], Device::default()).unwrap()
+        };
+        let (x, v, g) = (tensor(2 * p.input(), 37), tensor(2 * p.input(), 5), tensor(2 * p.output(), 11));
+        let (xs, vs, gs) = (x.to_vec::<f32>(), v.to_vec::<f32>(), g.to_vec::<f32>());
+        let mut spread = [vec![0f32; xs.len()], vec![0f32; xs.len()], vec![0f32; xs.len()]];
+        let (mut route, mut pick) = (vec![0f32; xs.len()], vec![0f32; gs.len()]);
+        for (plane, c) in (0..2).flat_map(|n| (0..p.inner).map(move |c| (n, c))) {
+            for (o, (inside, padded)) in walk(&p, c).into_iter().enumerate() {
+                let o = plane * p.output() + o * p.inner + c;
+                let inside: Vec<usize> = inside.iter().map(|i| plane * p.input() + i).collect();
+                for (i, by) in [1, padded, inside.len()].into_iter().enumerate() {
+                    inside.iter().for_each(|&at| spread[i][at] += gs[o] / by as f32);
+                }
+                let first = inside.iter().copied().reduce(|a, b| if xs[b] > xs[a] { b } else { a });
+                if let Some(at) = first {
+                    route[at] += gs[o];
+                    pick[o] = vs[at];
+                }
+            }
+        }
+        let average = |padding| Pass::Spread(Kind::Average { padding });
+        for (pass, a, b, want) in [
+            (Pass::Spread(Kind::Sum), &g, &g, &spread[0]),
+            (average(true), &g, &g, &spread[1]),
+            (average(false), &g, &g, &spread[2]),
+            (Pass::Route, &x, &g, &route),
+            (Pass::Pick, &x, &v, &pick),
+        ] {
+            for &level in available() {
+                let out = Tensor::empty(&[want.len()], DType::F32, Device::default()).unwrap();
+                with_level(level, || p.compute(pass, a.span(), b.span(), out.span()).unwrap());
+                let far = |(g, w): (&f32, &f32)| !((g - w).abs() <= 2e-5 * (1.0 + w.abs()));
+                let wrong = out.to_vec::<f32>().iter().zip(want).position(far);
+                assert_eq!(wrong, None, "{pass:?} {level:?} {p:?}");
             }
         }
     }
