@@ -50,6 +50,7 @@ mod tests {
 
     #[test]
     fn errors_and_panics_become_the_last_error() {
+        // SAFETY: the text stays until this thread's next call.
         let text = || unsafe { CStr::from_ptr(ks_last_error()) }.to_str().unwrap();
         assert_eq!(guard("f", || Err(Error::new(ErrorKind::Shape, "got 1, want 2"))), -1);
         assert_eq!((text(), ks_last_error_code()), ("f: got 1, want 2", 1));

@@ -1,6 +1,6 @@
 //! The C ABI of Keshi. Hand-written exports over the runtime; `include/keshi.h` is generated from them.
 //!
-//! Rules that every export keeps: it is one [`guard`](guard::guard), so nothing unwinds into C and nothing aborts; it
+//! Rules that every export keeps: it is one `guard`, so nothing unwinds into C and nothing aborts; it
 //! returns 0 or -1 with its outputs untouched; what it gives back is owned by the caller; what it is given is borrowed.
 //! The ABI knows no operator by name: operators are reached through reflection.
 

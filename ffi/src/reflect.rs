@@ -250,12 +250,15 @@ mod tests {
     #[test]
     fn only_operators_are_operators() {
         let mut op = ptr::null();
+        // SAFETY: `op` is valid for the write.
         assert_eq!(unsafe { ks_op_find(c"broadcast_plus".as_ptr(), &mut op) }, 0);
         assert_eq!(entry(op).unwrap().def.name, "broadcast_add");
         for wrong in [ptr::null(), op.wrapping_byte_add(8), ptr::from_ref(&wrong_place()).cast()] {
             assert!(entry(wrong).is_err());
         }
+        // SAFETY: `op` is valid for the write.
         assert_eq!(unsafe { ks_op_find(c"_ks_rows".as_ptr(), &mut op) }, 0);
+        // SAFETY: `op` is valid for the write.
         assert_eq!(unsafe { ks_op_at(ks_op_count(), &mut op) }, -1);
     }
 

@@ -291,7 +291,7 @@ fn give(class: usize, ptr: *mut u8) {
             })
             .unwrap_or(false)
     } else if POOLED.load(Relaxed) <= cap() {
-        LARGE.try_lock().map_or(false, |mut l| {
+        LARGE.try_lock().is_ok_and(|mut l| {
             if l.is_empty() {
                 l.resize_with(CLASSES, Vec::new);
             }

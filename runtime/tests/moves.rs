@@ -63,7 +63,8 @@ fn all_sizes_of_elements_move() {
 fn mistakes_are_refused() {
     let (x, y) = (iota(&[2, 3]), iota(&[3, 3]));
     let big = 1i64 << 40;
-    let cases: &[(&str, &[&Array], &[(&str, Value)])] = &[
+    type Wrong<'a> = (&'a str, &'a [&'a Array], &'a [(&'a str, Value)]);
+    let cases: &[Wrong<'_>] = &[
         ("Reshape", &[&x], &[("shape", ints(&[4, 2]))]),
         ("Reshape", &[&x], &[]),
         ("expand_dims", &[&x], &[("axis", 3i64.into())]),

@@ -132,6 +132,10 @@ impl Call {
 }
 
 /// The two kinds of node.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all nodes are calls, and a box would be one more allocation for each"
+)]
 pub enum Kind {
     /// A variable.
     Leaf(Leaf),

@@ -20,7 +20,7 @@ pub fn ctc(logits: &[f64], classes: usize, labels: &[usize], blank: usize, grad:
     }
     // States: blank, label, blank, label, …, blank.
     let states = 2 * labels.len() + 1;
-    let class = |s: usize| if s % 2 == 0 { blank } else { labels[s / 2] };
+    let class = |s: usize| if s.is_multiple_of(2) { blank } else { labels[s / 2] };
     // A blank between two labels may be skipped when they differ, but not before a blank that stands as a label.
     let skips = |s: usize| s % 2 == 1 && s >= 2 && class(s) != class(s - 2) && class(s) != blank;
     const NONE: f64 = f64::NEG_INFINITY;

@@ -15,7 +15,7 @@ fn unit(angle: f64) -> Complex {
     (angle.cos(), angle.sin())
 }
 
-/// x[k] becomes the sum over n of x[n] e^(-2πi kn/N), or with `inverse` of x[n] e^(2πi kn/N), not divided by N.
+/// `x[k]` becomes the sum over n of `x[n] e^(-2πi kn/N)`, or with `inverse` of `x[n] e^(2πi kn/N)`, not divided by N.
 pub fn transform(x: &mut [Complex], inverse: bool) {
     let n = x.len();
     let sign = if inverse { 1.0 } else { -1.0 };

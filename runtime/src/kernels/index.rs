@@ -122,7 +122,7 @@ impl<T> Shared<T> {
     }
 }
 
-/// out[o, j, …] = x[o, index[j], …]
+/// `out[o, j, …] = x[o, index[j], …]`
 pub fn take(r: Rows, x: Span, index: Span, wild: Wild, out: Span) {
     let m = index.len();
     assert!(
@@ -150,7 +150,7 @@ pub fn take(r: Rows, x: Span, index: Span, wild: Wild, out: Span) {
     });
 }
 
-/// out[o, index[j], …] = x[o, j, …]; of several rows for one place the last stays. Other rows of `out` are left alone.
+/// `out[o, index[j], …] = x[o, j, …]`; of several rows for one place the last stays. Other rows of `out` are left alone.
 pub fn put(r: Rows, x: Span, index: Span, wild: Wild, out: Span) {
     let m = index.len();
     assert!(
@@ -180,7 +180,7 @@ const COLUMNS: usize = 256;
 /// Parts into which short rows are divided.
 const PARTS: usize = 16;
 
-/// out = 0, then out[o, index[j], …] += x[o, j, …] in the order of j.
+/// `out = 0`, then `out[o, index[j], …] += x[o, j, …]` in the order of j.
 pub fn add(r: Rows, x: Span, index: Span, wild: Wild, out: Span) {
     let m = index.len();
     assert!(
@@ -261,7 +261,7 @@ pub fn unpick(r: Rows, x: Span, index: Span, wild: Wild, out: Span) {
     });
 }
 
-/// out[i, j] = on where j = index[i], else off.
+/// `out[i, j] = on` where `j = index[i]`, else off.
 pub fn one_hot(index: Span, depth: usize, on: f64, off: f64, out: Span) {
     assert!(out.len() == index.len() * depth);
     with_dtype!(out.dtype(), T => {

@@ -235,8 +235,8 @@ mod tests {
         unsafe { xs.slice_mut::<f32>() }.iter_mut().enumerate().for_each(|(i, v)| *v = (i % 1000) as f32);
         assert!(streams(ys) || !past_cache_at(n * 4));
         map(Affine, xs, ys);
-        // SAFETY: nobody writes any more.
         assert!(
+            // SAFETY: the span is of float32 and nobody writes it now.
             unsafe { ys.slice::<f32>() }.iter().enumerate().all(|(i, v)| *v == 2.0 * (i % 1000) as f32 + 1.0)
         );
     }

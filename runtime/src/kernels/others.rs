@@ -32,12 +32,12 @@ fn groups(dims: &[usize], gone: &[bool], f: impl Fn(usize, &mut dyn Iterator<Ite
     });
 }
 
-/// out[i] = the product of the other elements of x's group of i; `out` has the shape of `x`.
+/// `out[i]` is the product of the other elements of x's group of i; `out` has the shape of `x`.
 pub fn others(x: Span, dims: &[usize], gone: &[bool], skip_nan: bool, out: Span) {
     with_dtype!(x.dtype(), T => groups(dims, gone, |_, places| {
         let places: Vec<usize> = places.collect();
-        // SAFETY: the places are inside both spans, and belong to this group alone.
         let get = |i: usize| {
+            // SAFETY: the places are inside both spans, and belong to this group alone.
             let v = unsafe { *x.ptr::<T>().add(i) }.to_f64();
             if skip_nan && v.is_nan() { 1.0 } else { v }
         };

@@ -40,9 +40,9 @@ pub fn places(n: usize, before: usize, after: usize, border: Border) -> Vec<usiz
 /// Whether a pass reads through the places or sums back through them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pass {
-    /// out[i, …] = x[places[i], …]
+    /// `out[i, …] = x[places[i], …]`
     Forward,
-    /// out[places[i], …] += x[i, …]
+    /// `out[places[i], …] += x[i, …]`
     Back,
 }
 

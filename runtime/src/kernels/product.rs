@@ -86,18 +86,21 @@ pub unsafe fn gemm<T: Real>(
         return;
     }
     let (a, b, c) = (Shared(a.cast_mut()), Shared(b.cast_mut()), Shared(c));
-    // SAFETY (all calls below): pieces lie inside the three matrices, and no two write the same element.
     if k == 0 {
+        // SAFETY: `c` is a matrix of m x n by the caller's word.
         return unsafe { scale(m, n, beta, c.0, lc) };
     }
     if n == 1 {
+        // SAFETY: the three matrices are the caller's; `c` is a column.
         return unsafe { gemv(m, k, alpha, a, la, b, lb.rows, beta, c, lc.rows) };
     }
     if m == 1 {
+        // SAFETY: as above, transposed: `c` is a row.
         return unsafe { gemv(n, k, alpha, b, lb.t(), a, la.cols, beta, c, lc.cols) };
     }
     let work = m.saturating_mul(n).saturating_mul(k);
     if work <= SMALL {
+        // SAFETY: the three matrices, whole.
         return unsafe { one(m, n, k, alpha, a.0, la, b.0, lb, beta, c.0, lc) };
     }
     if m.max(n) <= TILE / 4 && k > 2 * DEPTH {
@@ -117,6 +120,7 @@ pub unsafe fn gemm<T: Real>(
         for tile in r {
             let (i, j) = (tile % down * tm, tile / down * tn);
             let (rows, cols) = (tm.min(m - i), tn.min(n - j));
+            // SAFETY: the tile lies inside the three matrices, and no two write the same element.
             unsafe {
                 one(
                     rows,
@@ -139,7 +143,7 @@ pub unsafe fn gemm<T: Real>(
 /// `count` products of one size, at fixed distances from each other; the products may run at the same time.
 ///
 /// # Safety
-/// As [`gemm`], for each of the products; their results lie apart from each other.
+/// As [`fn@gemm`], for each of the products; their results lie apart from each other.
 #[allow(clippy::too_many_arguments)]
 pub unsafe fn gemm_batch<T: Real>(
     count: usize,

@@ -8,7 +8,7 @@ use crate::storage::Span;
 /// Elements per parallel chunk.
 const CHUNK: usize = 32 * 1024;
 
-/// out[i] = c[i / rows] != 0 ? x[i] : y[i]. `x`, `y` and `out` have one length and dtype; `out` may be exactly one of them.
+/// `out[i] = c[i / rows] != 0 ? x[i] : y[i]`. `x`, `y` and `out` have one length and dtype; `out` may be exactly one of them.
 pub fn select(c: Span, rows: usize, x: Span, y: Span, out: Span) {
     assert!(
         x.len() == out.len() && y.len() == out.len() && x.dtype() == out.dtype() && y.dtype() == out.dtype()

@@ -72,7 +72,7 @@ pub fn change(b: Batch, change: Change, lengths: &[usize], x: Span, out: Span) {
     });
 }
 
-/// out[n] = the last step of sequence n; of an empty sequence the first.
+/// `out[n]` is the last step of sequence n; of an empty sequence the first.
 pub fn last(b: Batch, lengths: &[usize], x: Span, out: Span) {
     assert!(
         x.len() == b.steps * b.batch * b.inner && out.len() == b.batch * b.inner && x.dtype() == out.dtype()
@@ -87,7 +87,7 @@ pub fn last(b: Batch, lengths: &[usize], x: Span, out: Span) {
     });
 }
 
-/// out = 0, but for the last step of each sequence: x[n]. The gradient of [`last`].
+/// 0, but for the last step of each sequence: `x[n]`. The gradient of [`last`].
 pub fn unlast(b: Batch, lengths: &[usize], x: Span, out: Span) {
     assert!(
         out.len() == b.steps * b.batch * b.inner && x.len() == b.batch * b.inner && x.dtype() == out.dtype()

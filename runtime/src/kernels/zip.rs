@@ -209,7 +209,7 @@ fn floats<K: Zip, T: Apply>(k: K, level: Level, dims: &[usize], x: Walk, y: Walk
         return blocks::<K, T>(k, level, dims, x, y, out);
     }
     let in_place = x.span.bytes() == out.bytes() || y.span.bytes() == out.bytes();
-    let stream = (dims.len() == 1 || n % 16 == 0) && !in_place && streams(out);
+    let stream = (dims.len() == 1 || n.is_multiple_of(16)) && !in_place && streams(out);
     let (xr, yr) =
         if dims.len() > 1 { (x.strides[dims.len() - 2], y.strides[dims.len() - 2]) } else { (0, 0) };
     spread(out.len(), |r| {

@@ -35,6 +35,9 @@ impl Run<'_> {
 /// Computes the outputs.
 pub type Kernel = fn(&Run<'_>) -> Result<()>;
 
+/// Tells the dims of an output from the values of the inputs.
+pub type SizedByValues = fn(&Params, &[&Tensor]) -> Result<Dims>;
+
 /// How many inputs an operator takes.
 #[derive(Clone, Copy)]
 pub enum Arity {
@@ -148,7 +151,7 @@ pub struct OpDef {
     /// Instead of a kernel: the output is a view of input 0.
     pub view: Option<fn(&Params, &Tensor) -> Result<Tensor>>,
     /// Tells the shape of the only output where it depends on the values of the inputs.
-    pub sized_by_values: Option<fn(&Params, &[&Tensor]) -> Result<Dims>>,
+    pub sized_by_values: Option<SizedByValues>,
     /// Inputs that the kernel changes (moving averages, optimizer states).
     pub mutates: &'static [usize],
     /// Whether an output may be exactly an input.
@@ -257,7 +260,7 @@ impl OpDef {
     }
 
     /// The shape of the only output depends on the values of the inputs; the shape rule then leaves it open.
-    pub const fn sized_by_values(self, f: fn(&Params, &[&Tensor]) -> Result<Dims>) -> OpDef {
+    pub const fn sized_by_values(self, f: SizedByValues) -> OpDef {
         OpDef { sized_by_values: Some(f), ..self }
     }
 

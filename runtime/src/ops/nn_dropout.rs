@@ -92,7 +92,7 @@ fn run(r: &Run<'_>) -> Result<()> {
 fn grad(d: &Vjp<'_>) -> Result<Grads> {
     let p = d.p::<Dropout>();
     let always = p.mode == When::Always;
-    let active = (d.training || always) && (d.pass_training || always) && p.p > 0.0;
+    let active = (always || d.training && d.pass_training) && p.p > 0.0;
     let g = d.grad_or_zeros(0)?;
     Ok(smallvec![Some(if active { call(&AGAIN, &[&g, d.output(1)], d.params) } else { g })])
 }

@@ -145,7 +145,7 @@ fn run_multinomial(r: &Run<'_>) -> Result<()> {
             bail!(Param, "a row of probabilities is all 0, want a sum of 1");
         }
     }
-    let each = if rows == 0 { 1 } else { out.size() / rows };
+    let each = out.size().checked_div(rows).unwrap_or(1);
     let stream = reserve(out.device(), random::counters(out.size()));
     let drawn: Vec<usize> = (0..out.size())
         .map(|i| {

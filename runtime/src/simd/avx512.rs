@@ -4,7 +4,7 @@ use super::{Simd, Work};
 use std::arch::x86_64::*;
 use std::ops::{Add, BitAnd, BitOr, BitXor, Div, Mul, Neg, Sub};
 
-/// Token of the AVX-512 level. Only [`enter`] makes one.
+/// Token of the AVX-512 level. Only `enter` makes one.
 #[derive(Clone, Copy, Debug)]
 pub struct Avx512(());
 

@@ -48,7 +48,7 @@ fn fill_with<T: Elem>(out: Span, value: T) {
 
 /// Whether the span, and so each chunk of it, begins with a cache line.
 fn aligned(s: Span) -> bool {
-    s.bytes() as usize % 64 == 0
+    (s.bytes() as usize).is_multiple_of(64)
 }
 
 /// Writes cache lines past the caches, all alike or copied.

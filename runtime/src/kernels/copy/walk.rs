@@ -116,7 +116,7 @@ impl Walk<'_> {
         let side = T::SIDE * 32;
         let (bands, panels) = (height.div_ceil(side), width.div_ceil(PANEL));
         let bytes = planes * height * width * size_of::<T>();
-        let aligned = ends.1 as usize % 64 == 0
+        let aligned = (ends.1 as usize).is_multiple_of(64)
             && self.os[..last].iter().all(|s| (s * size_of::<T>() as isize) % 64 == 0);
         let (xs, os, stream) = (self.xs[last], self.os[across], aligned && past_cache(bytes));
         let level = level();

@@ -106,7 +106,7 @@ impl Element {
 
     /// A whole number below `n`, which is not 0. The bias is n / 2^64.
     pub fn below(&mut self, n: u64) -> u64 {
-        (u128::from(self.bits()) * u128::from(n) >> 64) as u64
+        ((u128::from(self.bits()) * u128::from(n)) >> 64) as u64
     }
 }
 

@@ -78,9 +78,9 @@ fn columns<T: Elem>(
 fn float_rows(kind: Arg, x: Span, rows: usize, n: usize, write: &(dyn Fn(usize, usize) + Sync)) {
     let level = level();
     let x = Shared(x.ptr::<f32>());
-    // SAFETY (all three): a part of row `o`, which nobody writes.
-    let part = |o: usize, from: usize, to: usize| unsafe {
-        std::slice::from_raw_parts(x.at(o * n + from).cast_const(), to - from)
+    let part = |o: usize, from: usize, to: usize| {
+        // SAFETY: a part of row `o`, which nobody writes.
+        unsafe { std::slice::from_raw_parts(x.at(o * n + from).cast_const(), to - from) }
     };
     if n <= PIECE {
         par::chunks(rows, (PIECE / n.max(1)).max(1), |_, r| {

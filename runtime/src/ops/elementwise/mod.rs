@@ -1,7 +1,7 @@
 //! Element-wise operators: of one array, of two, of an array and a number, of many.
 //!
-//! What is used everywhere has a vector kernel ([`map_kernel`], [`zip_kernel`]); what is rare goes through plain functions
-//! ([`Fn1`], [`Fn2`]), one compiled loop for all of them.
+//! What is used everywhere has a vector kernel (`map_kernel`, `zip_kernel`); what is rare goes through plain functions
+//! (`Fn1`, `Fn2`), one compiled loop for all of them.
 
 pub mod binary;
 pub mod compare;
