@@ -97,6 +97,7 @@ impl Simd for Avx512 {
     type M32 = u16;
     type M64 = u8;
     const N: usize = 16;
+    const FAST_LOOKUP: bool = true;
 
     #[inline(always)]
     unsafe fn load(self, p: *const f32) -> F32 {
@@ -294,6 +295,12 @@ impl Simd for Avx512 {
     #[inline(always)]
     fn sar<const K: u32>(self, x: I32) -> I32 {
         I32(v!(_mm512_srai_epi32::<K>(x.0)))
+    }
+    #[inline(always)]
+    fn lookup(self, table: &[f32; 32], i: I32) -> F32 {
+        // SAFETY: the table has two vectors of 16.
+        let (low, high) = unsafe { (self.load(table.as_ptr()), self.load(table.as_ptr().add(16))) };
+        F32(v!(_mm512_permutex2var_ps(low.0, i.0, high.0)))
     }
     #[inline(always)]
     fn is_zero(self, x: I32) -> u16 {

@@ -65,6 +65,8 @@ pub trait Simd: Copy + Send + Sync + 'static {
     const N: usize;
     /// Number of float64 lanes.
     const N64: usize = Self::N / 2;
+    /// Whether [`Simd::lookup`] costs no more than arithmetic.
+    const FAST_LOOKUP: bool = false;
 
     // ---- memory. All pointers may be unaligned, save for `stream`.
 
@@ -288,6 +290,12 @@ pub trait Simd: Copy + Send + Sync + 'static {
         // SAFETY: the array has room for the widest vector.
         unsafe { self.store64(a.as_mut_ptr(), x) };
         a
+    }
+
+    /// `table[i mod 32]` for each lane's `i`.
+    #[inline(always)]
+    fn lookup(self, table: &[f32; 32], i: Self::I32) -> Self::F32 {
+        self.each(self.from_bits(i), |i| table[i.to_bits() as usize % 32])
     }
 
     /// One scalar call per lane: for functions that have no vector form.

@@ -1,6 +1,8 @@
 //! The error function.
 
 use super::exp::exp_inside;
+use super::piecewise::piecewise;
+use super::tables;
 use crate::simd::Simd;
 
 /// erf(x)/x - 1 in x², for |x| <= 0.921875, degree 5; relative error 1.6e-8.
@@ -23,6 +25,9 @@ const BIG: [f32; 7] = [
 /// erf(x), at most 2 ulp; never beyond ±1.
 #[inline(always)]
 pub fn erf<S: Simd>(s: S, x: S::F32) -> S::F32 {
+    if S::FAST_LOOKUP {
+        return piecewise(s, x, 3.93, &tables::ERF);
+    }
     let a = s.abs(x);
     let small = s.fma(x, s.poly(x * x, SMALL), x);
     // 1 - erfc(a); from 4 on it rounds to 1. The bound comes first, so that NaN passes.

@@ -1,6 +1,8 @@
 //! exp and what is built on it.
 
 use super::log::log1p_exp;
+use super::piecewise::piecewise;
+use super::tables;
 use crate::simd::Simd;
 
 const LOG2_E: f32 = std::f32::consts::LOG2_E;
@@ -54,6 +56,9 @@ pub fn expm1<S: Simd>(s: S, x: S::F32) -> S::F32 {
 /// tanh(x), at most 3 ulp; never beyond ±1.
 #[inline(always)]
 pub fn tanh<S: Simd>(s: S, x: S::F32) -> S::F32 {
+    if S::FAST_LOOKUP {
+        return piecewise(s, x, 9.03, &tables::TANH);
+    }
     // From 9.02 on tanh rounds to 1. With t = expm1(2|x|) there is no cancellation anywhere.
     let a = s.min(s.splat(9.5), s.abs(x));
     let t = expm1_inside(s, a + a);

@@ -5,13 +5,18 @@
 //! 40-digit values, the weight making it the relative error of the final function; coefficients are rounded to float32 one
 //! by one from the lowest, the rest fitted again after each. Beside each set stand its interval and the error after rounding.
 //!
+//! tanh and erf have two forms: arithmetic alone, and a table of polynomials where the level looks up as fast as it adds. Both
+//! keep the stated bound.
+//!
 //! All functions are `#[inline(always)]`: they become part of the trampoline that they are called from.
 
 mod erf;
 mod exp;
 mod log;
+mod piecewise;
 mod pow;
 pub mod scalar;
+mod tables;
 mod trig;
 
 pub use erf::erf;

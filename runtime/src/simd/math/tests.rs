@@ -135,8 +135,9 @@ fn sampled<F: Function>() {
     for &level in available() {
         check::<F>(level, &xs);
     }
-    // Both fused levels give the same bits.
-    if let [_, a, b] = *available() {
+    // Both fused levels give the same bits, but for functions of two forms.
+    let two_forms = ["Tanh", "Erf"].contains(&F::NAME);
+    if !two_forms && let [_, a, b] = *available() {
         let run = |l: Level| {
             let mut ys = vec![0.0; xs.len()];
             l.run(Run::<F>(&xs, &mut ys, std::marker::PhantomData));

@@ -1,0 +1,101 @@
+//! The recorded cases in `tests/data/conformance` (what MXNet 1.9.1 computed; the format is in `keshi_tests::conformance`)
+//! through the C ABI, and the operator table against MXNet's own list.
+
+use keshi_ffi::*;
+use keshi_tests::conformance::abi::check;
+use keshi_tests::conformance::{read, report::Report};
+use serde_json::Value;
+use std::ffi::{CStr, CString, c_char};
+use std::path::{Path, PathBuf};
+
+fn data() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("data/conformance")
+}
+
+fn all_pass(as_text: bool) {
+    let mut report = Report::default();
+    for case in read(&data().join("cases")).unwrap() {
+        report.add(&case, &case.run(as_text));
+    }
+    let (passed, failed) = report.totals();
+    assert!(passed > 2000, "only {passed} cases were found");
+    assert_eq!(failed, 0, "{}", report.text(false));
+}
+
+#[test]
+fn cases_pass_with_typed_parameters() {
+    all_pass(false);
+}
+
+#[test]
+fn cases_pass_with_parameters_as_text() {
+    all_pass(true);
+}
+
+fn text(p: *const c_char) -> Option<String> {
+    // SAFETY: the library's texts end in NUL and live as long as it does.
+    (!p.is_null()).then(|| unsafe { CStr::from_ptr(p) }.to_string_lossy().into_owned())
+}
+
+fn texts(p: *const *const c_char, n: usize) -> Vec<String> {
+    // SAFETY: n texts, by the ABI's word.
+    (0..n).filter_map(|i| text(unsafe { *p.add(i) })).collect()
+}
+
+/// An operator's parameters as `name: type and default`.
+fn described(op: *const KsOp, info: &KsOpInfo) -> Result<Vec<String>, String> {
+    let mut all = Vec::new();
+    for i in 0..info.num_params {
+        let mut p = std::mem::MaybeUninit::<KsParamInfo>::uninit();
+        // SAFETY: `p` is writable, and written when the call succeeds.
+        let p = unsafe {
+            check(ks_op_param(op, i, p.as_mut_ptr()))?;
+            p.assume_init()
+        };
+        all.push(format!("{}: {}", text(p.name).unwrap(), text(p.type_text).unwrap()));
+    }
+    Ok(all)
+}
+
+/// How our table differs from one entry of MXNet's list.
+fn difference(listed: &Value) -> Result<(), String> {
+    let word = |v: &Value, key: &str| v[key].as_str().unwrap_or_default().to_owned();
+    let all = |key: &str| listed[key].as_array().cloned().unwrap_or_default();
+    let name = word(listed, "name");
+    let wanted_inputs: Vec<String> = all("inputs").iter().map(|i| word(i, "name")).collect();
+    let wanted_params: Vec<String> =
+        all("params").iter().map(|p| format!("{}: {}", word(p, "name"), word(p, "type"))).collect();
+    let aliases = all("aliases").into_iter().filter_map(|a| a.as_str().map(str::to_owned));
+    for name in aliases.chain([name]) {
+        let c_name = CString::new(name.clone()).unwrap();
+        let mut op = std::ptr::null();
+        let mut info = std::mem::MaybeUninit::<KsOpInfo>::uninit();
+        // SAFETY: both places are writable, and written when the calls succeed.
+        let info = unsafe {
+            check(ks_op_find(c_name.as_ptr(), &mut op))?;
+            check(ks_op_info(op, info.as_mut_ptr()))?;
+            info.assume_init()
+        };
+        let inputs = texts(info.inputs, info.num_inputs);
+        if info.variadic != listed["variadic"].as_bool().unwrap_or_default() {
+            return Err(format!("{name}: variadic is {}", info.variadic));
+        }
+        if !info.variadic && inputs != wanted_inputs {
+            return Err(format!("{name}: inputs are {inputs:?}, want {wanted_inputs:?}"));
+        }
+        let params = described(op, &info)?;
+        if params != wanted_params {
+            return Err(format!("{name}: parameters are\n  {params:#?}, want\n  {wanted_params:#?}"));
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn the_table_is_what_mxnet_lists() {
+    let list = std::fs::read_to_string(data().join("ops.json")).unwrap();
+    let list: Vec<Value> = serde_json::from_str(&list).unwrap();
+    assert!(list.len() > 300);
+    let found: Vec<String> = list.iter().filter_map(|listed| difference(listed).err()).collect();
+    assert!(found.is_empty(), "{} operators differ:\n{}", found.len(), found.join("\n"));
+}
