@@ -26,7 +26,7 @@ const BIG: [f32; 7] = [
 #[inline(always)]
 pub fn erf<S: Simd>(s: S, x: S::F32) -> S::F32 {
     if S::FAST_LOOKUP {
-        return piecewise(s, x, 3.93, &tables::ERF);
+        return piecewise(s, x, 4.0, &tables::ERF);
     }
     let a = s.abs(x);
     let small = s.fma(x, s.poly(x * x, SMALL), x);

@@ -57,7 +57,7 @@ pub fn expm1<S: Simd>(s: S, x: S::F32) -> S::F32 {
 #[inline(always)]
 pub fn tanh<S: Simd>(s: S, x: S::F32) -> S::F32 {
     if S::FAST_LOOKUP {
-        return piecewise(s, x, 9.03, &tables::TANH);
+        return piecewise(s, x, 10.0, &tables::TANH);
     }
     // From 9.02 on tanh rounds to 1. With t = expm1(2|x|) there is no cancellation anywhere.
     let a = s.min(s.splat(9.5), s.abs(x));
