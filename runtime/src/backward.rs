@@ -13,6 +13,7 @@ use crate::ops::reduce;
 use crate::ops::vjp::{Grads, Meta, Vjp};
 use crate::shape::show;
 use crate::tensor::Tensor;
+use crate::watch;
 use smallvec::{SmallVec, smallvec};
 use std::any::Any;
 use std::cell::Cell;
@@ -193,6 +194,7 @@ fn pass(
     while let Some((_, (node, mut slots))) = pending.pop_last() {
         visit(&node, &mut slots)?;
         let Kind::Call(call) = &node.kind else { continue };
+        let _of = watch::any().then(|| watch::Gradient::of(call.op.name));
         let grads = step(&node, call, slots, options).map_err(|e| e.within(call.op.name))?;
         for (i, (edge, g)) in call.edges.iter().zip(grads).enumerate() {
             let (Some(edge), Some(g)) = (edge, g) else { continue };

@@ -14,6 +14,7 @@ use crate::shape::broadcast::broadcast;
 use crate::shape::partial::Partial;
 use crate::shape::{Dims, show};
 use crate::tensor::Tensor;
+use crate::watch::{self, Watch};
 use smallvec::{SmallVec, smallvec};
 
 /// Outputs of a call, the visible ones.
@@ -26,7 +27,22 @@ type Specs = SmallVec<[(Dims, DType); 1]>;
 ///
 /// Errors name the operator. On an error nothing has been written, unless the kernel itself failed half-way.
 pub fn invoke(op: &'static OpDef, ins: &[&Array], params: &Params, given: &[&Array]) -> Result<Outputs> {
-    call(op, ins, params, given).map_err(|e| e.within(op.name))
+    let result = if watch::any() { watched(op, ins, params, given) } else { call(op, ins, params, given) };
+    result.map_err(|e| e.within(op.name))
+}
+
+/// A call while something watches.
+#[cold]
+fn watched(op: &'static OpDef, ins: &[&Array], params: &Params, given: &[&Array]) -> Result<Outputs> {
+    let start = watch::profile::now();
+    let outs = call(op, ins, params, given)?;
+    if watch::is_on(Watch::Profile) {
+        watch::profile::call(op.name, ins, start);
+    }
+    if watch::is_on(Watch::Nan) {
+        watch::nan::check(ins, &outs)?;
+    }
+    Ok(outs)
 }
 
 /// Calls `op` with parameters by name.

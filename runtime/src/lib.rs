@@ -1,7 +1,8 @@
 //! Keshi: a CPU tensor runtime with a dynamic autograd tape.
 //!
 //! A module may use only what stands above it here: `error dtype device`, `rng`, `shape`, `storage`, `tensor`, `serialize`,
-//! `simd`, `kernels`, `ops`, `autograd`, `array`, `invoke`, `backward`, `fluent`, `views`, `gradcheck`. One knot is allowed:
+//! `files`, `simd`, `kernels`, `ops`, `autograd`, `array`, `watch`, `invoke`, `backward`, `fluent`, `views`, `custom`,
+//! `einsum`, `gradcheck`. One knot is allowed:
 //! gradient rules in `ops` are written with [`Array`]s and the calls of `fluent`.
 
 #[macro_use]
@@ -14,6 +15,7 @@ pub mod shape;
 pub mod storage;
 pub mod tensor;
 
+pub mod files;
 pub mod serialize;
 
 pub mod simd;
@@ -27,10 +29,13 @@ pub mod autograd;
 
 pub mod array;
 pub mod backward;
+pub mod custom;
+pub mod einsum;
 pub mod fluent;
 pub mod gradcheck;
 pub mod invoke;
 pub mod views;
+pub mod watch;
 
 pub use array::Array;
 pub use autograd::node::GradReq;

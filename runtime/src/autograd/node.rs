@@ -203,6 +203,8 @@ impl Drop for Node {
     fn drop(&mut self) {
         let Kind::Call(call) = &mut self.kind else { return };
         let mut stack: SmallVec<[Arc<Node>; 2]> = call.edges.drain(..).flatten().map(|e| e.node).collect();
+        // Parameters may hold a function of the caller's, and that arrays with a history: ours is on the stack by now.
+        drop(std::mem::take(&mut call.params));
         while let Some(node) = stack.pop() {
             if let Some(mut node) = Arc::into_inner(node)
                 && let Kind::Call(call) = &mut node.kind

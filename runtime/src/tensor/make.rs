@@ -34,6 +34,23 @@ impl Tensor {
         Ok(t)
     }
 
+    /// A tensor that holds a copy of these bytes. Errors when the count does not fit the shape.
+    pub fn from_bytes(bytes: &[u8], dtype: DType, dims: &[usize], device: Device) -> Result<Tensor> {
+        let t = Tensor::empty(dims, dtype, device)?;
+        if bytes.len() != t.size * dtype.size() {
+            bail!(Shape, "{} bytes do not fill {dtype} of shape {}", bytes.len(), show(dims));
+        }
+        // SAFETY: the tensor is new and has exactly this many bytes.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), t.span().bytes(), bytes.len()) };
+        Ok(t)
+    }
+
+    /// The elements as bytes, to be read while nothing writes them.
+    pub fn bytes(&self) -> &[u8] {
+        // SAFETY: the span's bytes are initialised elements; the module's contract: nobody writes what is read.
+        unsafe { std::slice::from_raw_parts(self.span().bytes(), self.size * self.dtype.size()) }
+    }
+
     /// All elements as float64, in row-major order.
     pub fn to_vec_f64(&self) -> Vec<f64> {
         with_dtype!(self.dtype, T => self.as_slice::<T>().iter().map(|x| x.to_f64()).collect())
