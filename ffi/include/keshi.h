@@ -101,6 +101,28 @@ typedef enum {
     KS_FLOATS = 6,
 } KsTag;
 
+// How arrays are written to a file. Reading tells them apart by itself.
+typedef enum {
+    // MXNet's `.params`, with names or without.
+    KS_FORMAT_PARAMS = 0,
+    // NumPy's `.npy`: one array without a name.
+    KS_FORMAT_NPY = 1,
+    // NumPy's `.npz`; without names they are called `arr_0`, `arr_1`, …
+    KS_FORMAT_NPZ = 2,
+    // safetensors; names are needed.
+    KS_FORMAT_SAFETENSORS = 3,
+} KsFormat;
+
+// How an array is stored.
+typedef enum {
+    // All elements.
+    KS_STORAGE_DEFAULT = 0,
+    // Some rows: `indices[0]` says which.
+    KS_STORAGE_ROW_SPARSE = 1,
+    // Compressed rows: `indices[0]` says where each row begins, `indices[1]` the columns.
+    KS_STORAGE_CSR = 2,
+} KsStorage;
+
 // One reference to an array.
 typedef struct KsArray KsArray;
 
@@ -115,6 +137,18 @@ typedef struct KsOp KsOp;
 
 // A parsed parameter set of one operator.
 typedef struct KsParams KsParams;
+
+// What an array of a file has besides its data when it is sparse.
+typedef struct {
+    // A KsStorage; with KS_STORAGE_DEFAULT nothing else is looked at, or set.
+    int32_t storage;
+    // Axes of the whole array.
+    size_t ndim;
+    // Sizes of the axes of the whole array.
+    const size_t *dims;
+    // The index arrays; NULL where there is none.
+    KsArray *indices[2];
+} KsSparse;
 
 // What an operator is. Everything that it points to lives as long as the library.
 typedef struct {
@@ -176,6 +210,16 @@ typedef struct {
     KsValueAs as;
 } KsValue;
 
+// The gradient of a function of the caller's own, see ks_record_function. Puts the gradients of the inputs into
+// `input_grads[0..num_inputs)`, as handles that it gives away, or NULL for an input that has none; returns 0, or -1 after
+// ks_fail. What it is given is borrowed. `outputs` is NULL unless they were to be kept.
+typedef int (*KsBackward)(void *owner,
+                          size_t num_outputs,
+                          KsArray *const *output_grads,
+                          KsArray *const *outputs,
+                          size_t num_inputs,
+                          KsArray **input_grads);
+
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
@@ -224,6 +268,12 @@ const char *ks_last_error(void);
 
 // Code of this thread's last failure, a KsErrorCode; 0 when there was none. Codes keep their numbers for ever.
 int32_t ks_last_error_code(void);
+
+// Makes `text` this thread's last failure and returns -1: how a function of the caller's own that the library calls
+// reports one. `code` is a KsErrorCode; any other counts as KS_ERROR_ARGUMENT. NULL is an empty text.
+// Requires: `text` is NULL or a string.
+int ks_fail(int32_t code,
+            const char *text);
 
 // Makes an array with unspecified content. `dtype` is a KsDType, `device_type` a KsDeviceType.
 // `*out` is the caller's, to be freed with ks_array_free.
@@ -378,6 +428,17 @@ int ks_save(const char *path,
 // Requires: As `ks_save`; `out` is NULL or writable.
 int ks_save_buffer(size_t n, KsArray *const *list, const char *const *names, KsBuffer **out);
 
+// As `ks_save_buffer`, in any format (a KsFormat). `sparse` may be NULL, or says of each array what makes it sparse: then
+// `list` has what is stored. Only `.params` files hold sparse arrays. `*out` is owned by the caller, see
+// `ks_buffer_free`. Fails when the format cannot hold the arrays.
+// Requires: As `ks_save_buffer`; `sparse` is NULL or points to `n` of them.
+int ks_save_as(int32_t format,
+               size_t n,
+               KsArray *const *list,
+               const char *const *names,
+               const KsSparse *sparse,
+               KsBuffer **out);
+
 // Writes one array as a bare record, without a list around it, into memory: `*out` is owned by the caller.
 // Requires: `a` is a handle; `out` is NULL or writable.
 int ks_array_to_record(const KsArray *a,
@@ -387,9 +448,11 @@ int ks_array_to_record(const KsArray *a,
 // Requires: `data` points to `nbytes` bytes; `out` is NULL or writable.
 int ks_array_from_record(const uint8_t *data, size_t nbytes, KsArray **out);
 
-// Reads a file of arrays. `*out` is owned by the caller, see `ks_list_free`.
+// Reads a file of arrays in any format of KsFormat, which its first bytes tell. `*out` is owned by the caller, see
+// `ks_list_free`.
 // Requires: `path` is a string; `out` is NULL or writable.
-int ks_load(const char *path, KsList **out);
+int ks_load(const char *path,
+            KsList **out);
 
 // As `ks_load`, from memory, which is copied.
 // Requires: `data` points to `nbytes` bytes; `out` is NULL or writable.
@@ -399,13 +462,20 @@ int ks_load_buffer(const uint8_t *data, size_t nbytes, KsList **out);
 // Requires: `l` is a list; `out` and `named` are NULL or writable.
 int ks_list_len(const KsList *l, size_t *out, int *named);
 
-// Array `i` of a list into `*array`, owned by the caller, NULL for one that was saved without a shape; its name into
-// `*name`, borrowed from the list, NULL when there are no names.
+// Array `i` of a list into `*array`, owned by the caller, NULL for one that was saved without a shape; of a sparse one what
+// is stored, see `ks_list_sparse`. Its name into `*name`, borrowed from the list, NULL when there are no names.
 // Requires: `l` is a list; `array` and `name` are NULL or writable.
 int ks_list_get(const KsList *l,
                 size_t i,
                 KsArray **array,
                 const char **name);
+
+// What makes array `i` of a list sparse, into `*out`: its `indices` are owned by the caller, its `dims` borrowed from the list.
+// `storage` is KS_STORAGE_DEFAULT when it is not sparse. Fails when there is no such array.
+// Requires: `l` is a list; `out` is NULL or writable.
+int ks_list_sparse(const KsList *l,
+                   size_t i,
+                   KsSparse *out);
 
 // Frees a list; the arrays that were got from it stay. NULL is fine.
 // Requires: `l` is NULL or a list that was not freed before.
@@ -521,6 +591,15 @@ int ks_op_invoke_binary(const KsOp *op,
                         KsArray *given,
                         KsArray **out);
 
+// Sum of products of `n` arrays as `equation` says, such as `ij,jk->ik`, NumPy's rules: letters and `...`, and without
+// `->` the letters that occur once. It is recorded as the operators that it is made of. `*out` is the caller's, to be
+// freed with ks_array_free. Fails when equation, shapes and dtypes do not go together.
+// Requires: `equation` is NULL or a string; `inputs` points to `n` handles; `out` is writable.
+int ks_einsum(const char *equation,
+              size_t n,
+              KsArray *const *inputs,
+              KsArray **out);
+
 // Switches recording on this thread. What it was goes into `*previous` (0 or 1), which may be NULL. Always succeeds.
 // Requires: `previous` is NULL or writable.
 int ks_set_recording(int on,
@@ -596,6 +675,51 @@ int ks_grad(size_t n,
             int create_graph,
             int train_mode,
             KsArray **out);
+
+// Says that `outputs` were computed from `inputs`, with recording off, and that `backward(owner, …)` is the gradient.
+// Into `recorded[0..num_outputs)` go new handles on the outputs' memory, with that history when this thread records and
+// some input has one; they are the caller's, to be freed with ks_array_free. With `keep_outputs` the outputs are kept
+// for `backward`, which an owner must not do itself: it would keep them alive for ever.
+// `release(owner)` is called once, from any thread, when `backward` will not be called any more; it may be NULL.
+// Fails when a pointer is NULL or there are no inputs or outputs; then `release` is not called.
+// Requires: `inputs` and `outputs` point to as many handles; `recorded` has room for `num_outputs`; `backward` and `release` may be
+// called from any thread.
+int ks_record_function(size_t num_inputs,
+                       KsArray *const *inputs,
+                       size_t num_outputs,
+                       KsArray *const *outputs,
+                       int keep_outputs,
+                       KsBackward backward,
+                       void (*release)(void *owner),
+                       void *owner,
+                       KsArray **recorded);
+
+// Switches the search for NaN: while it is on, the call of an operator whose result holds one fails, and the message names
+// the operator, the place, and in a backward pass whose gradient it was. The result has been written then. What it was
+// goes into `*previous` (0 or 1), which may be NULL. Always succeeds.
+// Requires: `previous` is NULL or writable.
+int ks_set_nan_check(int on,
+                     int *previous);
+
+// Switches the profiler: while it is on, every call of an operator is noted. What it was goes into `*previous` (0 or 1),
+// which may be NULL. Always succeeds.
+// Requires: `previous` is NULL or writable.
+int ks_set_profiling(int on,
+                     int *previous);
+
+// Nanoseconds on the profiler's clock, for ks_profile_span.
+uint64_t ks_profile_clock(void);
+
+// Notes a span of the caller's own, from `start` (by ks_profile_clock) until now. Fails when `name` is NULL or not UTF-8.
+// Requires: `name` is NULL or a string.
+int ks_profile_span(const char *name,
+                    uint64_t start);
+
+// What was noted, as a Chrome trace (JSON), into `*out`, owned by the caller, see ks_buffer_free. With `reset` it is
+// forgotten then.
+// Requires: `out` is NULL or writable.
+int ks_profile_trace(int reset,
+                     KsBuffer **out);
 
 #ifdef __cplusplus
 }  // extern "C"

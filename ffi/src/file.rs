@@ -1,9 +1,11 @@
-//! Files of arrays in MXNet's binary format, to and from disk and memory.
+//! Files of arrays, to and from disk and memory: MXNet's own format, and those of others.
 
 use crate::guard::{guard, guard_or};
 use crate::handle::{Borrowed, array, arrays, give, out, slice};
-use crate::types::{KsArray, KsBuffer, KsList};
-use keshi::serialize::{Loaded, load, load_record, save, save_record};
+use crate::types::{KsArray, KsBuffer, KsList, KsSparse, KsStorage};
+use keshi::files::{self, Format};
+use keshi::serialize::{Layout, Loaded, Record, Sparse, load_record, save, save_any, save_record};
+use keshi::shape::Dims;
 use keshi::{Array, Result, Tensor, bail, err};
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::fs::File;
@@ -11,9 +13,15 @@ use std::io::{BufWriter, Write};
 
 /// What stands behind a `KsList`.
 struct List {
-    arrays: Vec<Option<Array>>,
+    arrays: Vec<Option<Entry>>,
     /// As many as arrays, or none at all.
     names: Vec<CString>,
+}
+
+/// An array of a list, and what makes it sparse.
+struct Entry {
+    data: Array,
+    sparse: Option<Sparse>,
 }
 
 /// # Safety
@@ -43,9 +51,10 @@ fn tensors(arrays: &[Borrowed]) -> Vec<&Tensor> {
 }
 
 fn give_list(loaded: Loaded) -> Result<*mut KsList> {
-    let name = |n: String| CString::new(n).map_err(|_| err!(Io, "load: a name holds a zero byte"));
+    let name = |n: String| CString::new(n).map_err(|_| err!(Io, "a name holds a zero byte"));
     let names = loaded.names.into_iter().map(name).collect::<Result<_>>()?;
-    let arrays = loaded.arrays.into_iter().map(|t| t.map(Array::from)).collect();
+    let entry = |r: Record| Entry { data: Array::from(r.data), sparse: r.sparse };
+    let arrays = loaded.arrays.into_iter().map(|r| r.map(entry)).collect();
     Ok(Box::into_raw(Box::new(List { arrays, names })).cast())
 }
 
@@ -68,14 +77,14 @@ pub unsafe extern "C" fn ks_save(
     list: *const *mut KsArray,
     names: *const *const c_char,
 ) -> c_int {
-    guard("ks_save", || {
+    guard("save", || {
         // SAFETY: the caller's promise.
         let (path, arrays, names) =
             unsafe { (text(path, "path")?, arrays(list, n, "list")?, self::names(names, n)?) };
-        let file = File::create(path).map_err(|e| err!(Io, "save: cannot write '{path}': {e}"))?;
+        let file = File::create(path).map_err(|e| err!(Io, "cannot write '{path}': {e}"))?;
         let mut file = BufWriter::new(file);
         save(&mut file, &names, &tensors(&arrays))?;
-        file.flush().map_err(|e| err!(Io, "save: cannot write '{path}': {e}"))
+        file.flush().map_err(|e| err!(Io, "cannot write '{path}': {e}"))
     })
 }
 
@@ -89,7 +98,7 @@ pub unsafe extern "C" fn ks_save_buffer(
     names: *const *const c_char,
     out: *mut *mut KsBuffer,
 ) -> c_int {
-    guard("ks_save_buffer", || {
+    guard("save", || {
         let to = self::out(out, "out")?;
         // SAFETY: the caller's promise.
         let (arrays, names) = unsafe { (arrays(list, n, "list")?, self::names(names, n)?) };
@@ -101,12 +110,64 @@ pub unsafe extern "C" fn ks_save_buffer(
     })
 }
 
+/// # Safety
+/// What its storage says is there.
+unsafe fn sparse(s: &KsSparse) -> Result<Option<Sparse>> {
+    let Some(layout) = Layout::from_id(s.storage)? else { return Ok(None) };
+    // SAFETY: the caller's promise.
+    let (dims, indices) =
+        unsafe { (slice(s.dims, s.ndim, "dims")?, arrays(s.indices.as_ptr(), layout.indices(), "indices")?) };
+    let indices = indices.iter().map(|a| a.tensor().clone()).collect();
+    Ok(Some(Sparse { layout, dims: Dims::from_slice(dims), indices }))
+}
+
+/// As `ks_save_buffer`, in any format (a KsFormat). `sparse` may be NULL, or says of each array what makes it sparse: then
+/// `list` has what is stored. Only `.params` files hold sparse arrays. `*out` is owned by the caller, see
+/// `ks_buffer_free`. Fails when the format cannot hold the arrays.
+/// # Safety
+/// As `ks_save_buffer`; `sparse` is NULL or points to `n` of them.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ks_save_as(
+    format: i32,
+    n: usize,
+    list: *const *mut KsArray,
+    names: *const *const c_char,
+    sparse: *const KsSparse,
+    out: *mut *mut KsBuffer,
+) -> c_int {
+    guard("save", || {
+        let to = self::out(out, "out")?;
+        let format = Format::from_id(format)?;
+        // SAFETY: the caller's promise.
+        let (arrays, names) = unsafe { (arrays(list, n, "list")?, self::names(names, n)?) };
+        let bytes = if sparse.is_null() {
+            files::save(format, &names, &tensors(&arrays))?
+        } else {
+            // SAFETY: the caller's promise.
+            let parts = unsafe { slice(sparse, n, "sparse") }?;
+            // SAFETY: the caller's promise.
+            let parts: Vec<Option<Sparse>> =
+                parts.iter().map(|s| unsafe { self::sparse(s) }).collect::<Result<_>>()?;
+            if format != Format::Params && parts.iter().any(Option::is_some) {
+                bail!(Argument, "{format:?} files hold no sparse arrays; make them dense first");
+            }
+            let pairs: Vec<_> = tensors(&arrays).into_iter().zip(parts.iter().map(Option::as_ref)).collect();
+            let mut bytes = Vec::new();
+            save_any(&mut bytes, &names, &pairs)?;
+            bytes
+        };
+        // SAFETY: the caller's promise.
+        unsafe { to.set(Box::into_raw(Box::new(bytes)).cast()) };
+        Ok(())
+    })
+}
+
 /// Writes one array as a bare record, without a list around it, into memory: `*out` is owned by the caller.
 /// # Safety
 /// `a` is a handle; `out` is NULL or writable.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ks_array_to_record(a: *const KsArray, out: *mut *mut KsBuffer) -> c_int {
-    guard("ks_array_to_record", || {
+    guard("save", || {
         let to = self::out(out, "out")?;
         let mut bytes = Vec::new();
         // SAFETY: the caller's promise.
@@ -126,29 +187,31 @@ pub unsafe extern "C" fn ks_array_from_record(
     nbytes: usize,
     out: *mut *mut KsArray,
 ) -> c_int {
-    guard("ks_array_from_record", || {
+    guard("load", || {
         let to = self::out(out, "out")?;
         // SAFETY: the caller's promise.
-        let Some(t) = load_record(unsafe { slice(data, nbytes, "data") }?)? else {
-            bail!(Io, "load: the record holds no array");
+        let Some(Record { data, sparse: None }) = load_record(unsafe { slice(data, nbytes, "data") }?)?
+        else {
+            bail!(Io, "the record holds no dense array");
         };
         // SAFETY: the caller's promise.
-        unsafe { to.set(give(Array::from(t))) };
+        unsafe { to.set(give(Array::from(data))) };
         Ok(())
     })
 }
 
-/// Reads a file of arrays. `*out` is owned by the caller, see `ks_list_free`.
+/// Reads a file of arrays in any format of KsFormat, which its first bytes tell. `*out` is owned by the caller, see
+/// `ks_list_free`.
 /// # Safety
 /// `path` is a string; `out` is NULL or writable.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ks_load(path: *const c_char, out: *mut *mut KsList) -> c_int {
-    guard("ks_load", || {
+    guard("load", || {
         let to = self::out(out, "out")?;
         // SAFETY: the caller's promise.
         let path = unsafe { text(path, "path") }?;
-        let bytes = std::fs::read(path).map_err(|e| err!(Io, "load: cannot read '{path}': {e}"))?;
-        let list = give_list(load(&bytes)?)?;
+        let bytes = std::fs::read(path).map_err(|e| err!(Io, "cannot read '{path}': {e}"))?;
+        let list = give_list(files::load(&bytes)?)?;
         // SAFETY: the caller's promise.
         unsafe { to.set(list) };
         Ok(())
@@ -160,10 +223,10 @@ pub unsafe extern "C" fn ks_load(path: *const c_char, out: *mut *mut KsList) -> 
 /// `data` points to `nbytes` bytes; `out` is NULL or writable.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ks_load_buffer(data: *const u8, nbytes: usize, out: *mut *mut KsList) -> c_int {
-    guard("ks_load_buffer", || {
+    guard("load", || {
         let to = self::out(out, "out")?;
         // SAFETY: the caller's promise.
-        let list = give_list(load(unsafe { slice(data, nbytes, "data") }?)?)?;
+        let list = give_list(files::load(unsafe { slice(data, nbytes, "data") }?)?)?;
         // SAFETY: the caller's promise.
         unsafe { to.set(list) };
         Ok(())
@@ -188,8 +251,8 @@ pub unsafe extern "C" fn ks_list_len(l: *const KsList, out: *mut usize, named: *
     })
 }
 
-/// Array `i` of a list into `*array`, owned by the caller, NULL for one that was saved without a shape; its name into
-/// `*name`, borrowed from the list, NULL when there are no names.
+/// Array `i` of a list into `*array`, owned by the caller, NULL for one that was saved without a shape; of a sparse one what
+/// is stored, see `ks_list_sparse`. Its name into `*name`, borrowed from the list, NULL when there are no names.
 /// # Safety
 /// `l` is a list; `array` and `name` are NULL or writable.
 #[unsafe(no_mangle)]
@@ -212,9 +275,42 @@ pub unsafe extern "C" fn ks_list_get(
         };
         // SAFETY: the caller's promise.
         unsafe {
-            to.set(array.as_ref().map_or(std::ptr::null_mut(), |a| give(a.clone())));
+            to.set(array.as_ref().map_or(std::ptr::null_mut(), |e| give(e.data.clone())));
             name.set(list.names.get(i).map_or(std::ptr::null(), |n| n.as_ptr()));
         }
+        Ok(())
+    })
+}
+
+/// What makes array `i` of a list sparse, into `*out`: its `indices` are owned by the caller, its `dims` borrowed from the list.
+/// `storage` is KS_STORAGE_DEFAULT when it is not sparse. Fails when there is no such array.
+/// # Safety
+/// `l` is a list; `out` is NULL or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ks_list_sparse(l: *const KsList, i: usize, out: *mut KsSparse) -> c_int {
+    guard("ks_list_sparse", || {
+        let to = self::out(out, "out")?;
+        // SAFETY: the caller's promise.
+        let list = unsafe { list(l) }?;
+        let Some(entry) = list.arrays.get(i) else {
+            bail!(
+                Argument,
+                "there is no such array in the list, got {i}, want less than {}",
+                list.arrays.len()
+            );
+        };
+        let (storage, null) = (KsStorage::KsStorageDefault as i32, std::ptr::null_mut());
+        let mut found = KsSparse { storage, ndim: 0, dims: std::ptr::null(), indices: [null; 2] };
+        if let Some(s) = entry.as_ref().and_then(|e| e.sparse.as_ref()) {
+            found.storage = s.layout as i32;
+            found.ndim = s.dims.len();
+            found.dims = s.dims.as_ptr();
+            for (to, t) in found.indices.iter_mut().zip(&s.indices) {
+                *to = give(Array::from(t.clone()));
+            }
+        }
+        // SAFETY: the caller's promise.
+        unsafe { to.set(found) };
         Ok(())
     })
 }

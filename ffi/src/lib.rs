@@ -28,11 +28,19 @@ pub mod reflect;
 
 pub mod op;
 
+pub mod einsum;
+
 pub mod autograd;
+
+pub mod custom;
+
+pub mod watch;
 
 pub use array::*;
 pub use autograd::*;
+pub use custom::*;
 pub use dlpack::*;
+pub use einsum::*;
 pub use error::*;
 pub use file::*;
 pub use library::*;
@@ -40,3 +48,4 @@ pub use op::*;
 pub use reflect::*;
 pub use types::*;
 pub use view::*;
+pub use watch::*;

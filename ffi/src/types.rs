@@ -1,7 +1,7 @@
 //! Types of the header. Enums are passed as `int32_t`, so that a number which is none of theirs can be refused.
 //! Handles are pointers to types that C never sees into: not `repr(C)`, so that the header only declares them.
 
-use std::ffi::c_char;
+use std::ffi::{c_char, c_int, c_void};
 
 /// One reference to an array.
 pub struct KsArray {
@@ -124,6 +124,62 @@ pub enum KsTag {
     /// `as.floats` of `len` numbers.
     KsFloats = 6,
 }
+
+/// How arrays are written to a file. Reading tells them apart by itself.
+#[derive(Clone, Copy)]
+#[repr(C)]
+#[allow(clippy::enum_variant_names, reason = "as above")]
+pub enum KsFormat {
+    /// MXNet's `.params`, with names or without.
+    KsFormatParams = 0,
+    /// NumPy's `.npy`: one array without a name.
+    KsFormatNpy = 1,
+    /// NumPy's `.npz`; without names they are called `arr_0`, `arr_1`, …
+    KsFormatNpz = 2,
+    /// safetensors; names are needed.
+    KsFormatSafetensors = 3,
+}
+
+/// How an array is stored.
+#[derive(Clone, Copy)]
+#[repr(C)]
+#[allow(clippy::enum_variant_names, reason = "as above")]
+pub enum KsStorage {
+    /// All elements.
+    KsStorageDefault = 0,
+    /// Some rows: `indices[0]` says which.
+    KsStorageRowSparse = 1,
+    /// Compressed rows: `indices[0]` says where each row begins, `indices[1]` the columns.
+    KsStorageCsr = 2,
+}
+
+/// What an array of a file has besides its data when it is sparse.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct KsSparse {
+    /// A KsStorage; with KS_STORAGE_DEFAULT nothing else is looked at, or set.
+    pub storage: i32,
+    /// Axes of the whole array.
+    pub ndim: usize,
+    /// Sizes of the axes of the whole array.
+    pub dims: *const usize,
+    /// The index arrays; NULL where there is none.
+    pub indices: [*mut KsArray; 2],
+}
+
+/// The gradient of a function of the caller's own, see ks_record_function. Puts the gradients of the inputs into
+/// `input_grads[0..num_inputs)`, as handles that it gives away, or NULL for an input that has none; returns 0, or -1 after
+/// ks_fail. What it is given is borrowed. `outputs` is NULL unless they were to be kept.
+pub type KsBackward = Option<
+    unsafe extern "C" fn(
+        owner: *mut c_void,
+        num_outputs: usize,
+        output_grads: *const *mut KsArray,
+        outputs: *const *mut KsArray,
+        num_inputs: usize,
+        input_grads: *mut *mut KsArray,
+    ) -> c_int,
+>;
 
 /// None inside a KS_INTS tuple.
 pub const KS_INT_NONE: i64 = i64::MIN;

@@ -11,6 +11,7 @@ unsafe extern "C" { pub fn ks_memory_reset_peak () -> :: std :: os :: raw :: c_i
 unsafe extern "C" { pub fn ks_memory_trim () -> :: std :: os :: raw :: c_int ; }
 unsafe extern "C" { pub fn ks_last_error () -> * const :: std :: os :: raw :: c_char ; }
 unsafe extern "C" { pub fn ks_last_error_code () -> i32 ; }
+unsafe extern "C" { pub fn ks_fail (code : i32 , text : * const :: std :: os :: raw :: c_char) -> :: std :: os :: raw :: c_int ; }
 unsafe extern "C" { pub fn ks_array_new (dtype : i32 , ndim : usize , dims : * const usize , device_type : i32 , device_id : i32 , out : * mut * mut KsArray) -> :: std :: os :: raw :: c_int ; }
 unsafe extern "C" { pub fn ks_array_from_data (data : * const :: std :: os :: raw :: c_void , nbytes : usize , dtype : i32 , ndim : usize , dims : * const usize , device_type : i32 , device_id : i32 , out : * mut * mut KsArray) -> :: std :: os :: raw :: c_int ; }
 unsafe extern "C" { pub fn ks_array_from_foreign (data : * mut :: std :: os :: raw :: c_void , nbytes : usize , dtype : i32 , ndim : usize , dims : * const usize , release : :: std :: option :: Option < unsafe extern "C" fn (arg1 : * mut :: std :: os :: raw :: c_void) > , owner : * mut :: std :: os :: raw :: c_void , out : * mut * mut KsArray) -> :: std :: os :: raw :: c_int ; }
@@ -33,12 +34,14 @@ unsafe extern "C" { pub fn ks_array_reshape (a : * mut KsArray , n : usize , cod
 unsafe extern "C" { pub fn ks_array_detach (a : * mut KsArray , out : * mut * mut KsArray) -> :: std :: os :: raw :: c_int ; }
 unsafe extern "C" { pub fn ks_save (path : * const :: std :: os :: raw :: c_char , n : usize , list : * const * mut KsArray , names : * const * const :: std :: os :: raw :: c_char) -> :: std :: os :: raw :: c_int ; }
 unsafe extern "C" { pub fn ks_save_buffer (n : usize , list : * const * mut KsArray , names : * const * const :: std :: os :: raw :: c_char , out : * mut * mut KsBuffer) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_save_as (format : i32 , n : usize , list : * const * mut KsArray , names : * const * const :: std :: os :: raw :: c_char , sparse : * const KsSparse , out : * mut * mut KsBuffer) -> :: std :: os :: raw :: c_int ; }
 unsafe extern "C" { pub fn ks_array_to_record (a : * const KsArray , out : * mut * mut KsBuffer) -> :: std :: os :: raw :: c_int ; }
 unsafe extern "C" { pub fn ks_array_from_record (data : * const u8 , nbytes : usize , out : * mut * mut KsArray) -> :: std :: os :: raw :: c_int ; }
 unsafe extern "C" { pub fn ks_load (path : * const :: std :: os :: raw :: c_char , out : * mut * mut KsList) -> :: std :: os :: raw :: c_int ; }
 unsafe extern "C" { pub fn ks_load_buffer (data : * const u8 , nbytes : usize , out : * mut * mut KsList) -> :: std :: os :: raw :: c_int ; }
 unsafe extern "C" { pub fn ks_list_len (l : * const KsList , out : * mut usize , named : * mut :: std :: os :: raw :: c_int) -> :: std :: os :: raw :: c_int ; }
 unsafe extern "C" { pub fn ks_list_get (l : * const KsList , i : usize , array : * mut * mut KsArray , name : * mut * const :: std :: os :: raw :: c_char) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_list_sparse (l : * const KsList , i : usize , out : * mut KsSparse) -> :: std :: os :: raw :: c_int ; }
 unsafe extern "C" { pub fn ks_list_free (l : * mut KsList) ; }
 unsafe extern "C" { pub fn ks_buffer_data (b : * const KsBuffer , data : * mut * const u8 , nbytes : * mut usize) -> :: std :: os :: raw :: c_int ; }
 unsafe extern "C" { pub fn ks_buffer_free (b : * mut KsBuffer) ; }
@@ -55,6 +58,7 @@ unsafe extern "C" { pub fn ks_op_invoke (op : * const KsOp , num_inputs : usize 
 unsafe extern "C" { pub fn ks_op_invoke_params (op : * const KsOp , num_inputs : usize , inputs : * const * mut KsArray , params : * const KsParams , num_given : usize , capacity : usize , outputs : * mut * mut KsArray , num_outputs : * mut usize) -> :: std :: os :: raw :: c_int ; }
 unsafe extern "C" { pub fn ks_op_invoke_scalar (op : * const KsOp , input : * mut KsArray , scalar : f64 , given : * mut KsArray , out : * mut * mut KsArray) -> :: std :: os :: raw :: c_int ; }
 unsafe extern "C" { pub fn ks_op_invoke_binary (op : * const KsOp , lhs : * mut KsArray , rhs : * mut KsArray , given : * mut KsArray , out : * mut * mut KsArray) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_einsum (equation : * const :: std :: os :: raw :: c_char , n : usize , inputs : * const * mut KsArray , out : * mut * mut KsArray) -> :: std :: os :: raw :: c_int ; }
 unsafe extern "C" { pub fn ks_set_recording (on : :: std :: os :: raw :: c_int , previous : * mut :: std :: os :: raw :: c_int) -> :: std :: os :: raw :: c_int ; }
 unsafe extern "C" { pub fn ks_set_training (on : :: std :: os :: raw :: c_int , previous : * mut :: std :: os :: raw :: c_int) -> :: std :: os :: raw :: c_int ; }
 unsafe extern "C" { pub fn ks_is_recording () -> :: std :: os :: raw :: c_int ; }
@@ -66,3 +70,9 @@ unsafe extern "C" { pub fn ks_fresh_grad (a : * const KsArray , out : * mut :: s
 unsafe extern "C" { pub fn ks_set_fresh_grad (a : * mut KsArray , fresh : :: std :: os :: raw :: c_int) -> :: std :: os :: raw :: c_int ; }
 unsafe extern "C" { pub fn ks_backward (n : usize , heads : * const * mut KsArray , head_grads : * const * mut KsArray , retain_graph : :: std :: os :: raw :: c_int , create_graph : :: std :: os :: raw :: c_int , train_mode : :: std :: os :: raw :: c_int) -> :: std :: os :: raw :: c_int ; }
 unsafe extern "C" { pub fn ks_grad (n : usize , heads : * const * mut KsArray , head_grads : * const * mut KsArray , num_vars : usize , vars : * const * mut KsArray , retain_graph : :: std :: os :: raw :: c_int , create_graph : :: std :: os :: raw :: c_int , train_mode : :: std :: os :: raw :: c_int , out : * mut * mut KsArray) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_record_function (num_inputs : usize , inputs : * const * mut KsArray , num_outputs : usize , outputs : * const * mut KsArray , keep_outputs : :: std :: os :: raw :: c_int , backward : KsBackward , release : :: std :: option :: Option < unsafe extern "C" fn (owner : * mut :: std :: os :: raw :: c_void) > , owner : * mut :: std :: os :: raw :: c_void , recorded : * mut * mut KsArray) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_set_nan_check (on : :: std :: os :: raw :: c_int , previous : * mut :: std :: os :: raw :: c_int) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_set_profiling (on : :: std :: os :: raw :: c_int , previous : * mut :: std :: os :: raw :: c_int) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_profile_clock () -> u64 ; }
+unsafe extern "C" { pub fn ks_profile_span (name : * const :: std :: os :: raw :: c_char , start : u64) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_profile_trace (reset : :: std :: os :: raw :: c_int , out : * mut * mut KsBuffer) -> :: std :: os :: raw :: c_int ; }
