@@ -97,6 +97,7 @@ XS_INTERNAL(keshi_arith_method)
     int first = items > 2 && !SvROK(ST(0));    /* called on the class: both operands follow */
     bool swapped;
     MAGIC *mg;
+    SPARSE_CALL("AI::MXNet::NDArray", KESHI_ARITH[which].method);
     if (items - first < 2 || items - first > 4)
         keshi_fail(aTHX_ "%s: got %d operands, want 2", KESHI_ARITH[which].method, (int)items - first);
     mg = keshi_magic_of(aTHX_ ST(first), KESHI_ARITH[which].method);
@@ -109,6 +110,7 @@ XS_INTERNAL(keshi_arith_assign)
     dXSARGS;
     size_t which = (size_t)XSANY.any_i32;
     MAGIC *mg;
+    SPARSE_CALL("AI::MXNet::NDArray", form("i%s", KESHI_ARITH[which].method));
     if (items < 2)
         keshi_fail(aTHX_ "i%s: got no operand, want an AI::MXNet::NDArray or a number", KESHI_ARITH[which].method);
     mg = keshi_magic_of(aTHX_ ST(0), KESHI_ARITH[which].method);
@@ -124,7 +126,7 @@ XS_INTERNAL(keshi_unary_method)
     size_t which = (size_t)XSANY.any_i32;
     const char *name = KESHI_UNARY[which];
     KsArray *a;
-    PERL_UNUSED_VAR(items);
+    SPARSE_CALL("AI::MXNet::Keshi", name);
     a = keshi_array(ST(0), name);
     a = keshi_invoke_1(aTHX_ keshi_op(aTHX_ keshi_unary_ops[which], name), a, 0, NULL, NULL, NULL);
     RETURN_SV(sv_2mortal(keshi_wrap(a)));

@@ -392,6 +392,62 @@ static void keshi_begin_call(pTHX_ Call *call, const Operator *op, size_t most_i
     call->out = NULL;
 }
 
+/* Whether one of the arguments is a sparse array, directly or in a trailing hash or a list. */
+static bool keshi_any_sparse(pTHX_ SV *sv)
+{
+    if (!SvROK(sv))
+        return FALSE;
+    if (SvOBJECT(SvRV(sv)))
+        return keshi_is_sparse(aTHX_ sv);
+    if (SvTYPE(SvRV(sv)) == SVt_PVAV) {
+        AV *av = (AV *)SvRV(sv);
+        SSize_t i, n = (SSize_t)av_count(av);
+        SV **first = n ? av_fetch(av, 0, 0) : NULL;
+        /* A list of numbers is the usual one. */
+        for (i = 0; first && SvROK(*first) && i < n; i++) {
+            SV **element = av_fetch(av, i, 0);
+            if (element && keshi_is_sparse(aTHX_ *element))
+                return TRUE;
+        }
+    } else if (SvTYPE(SvRV(sv)) == SVt_PVHV) {
+        HV *hv = (HV *)SvRV(sv);
+        HE *entry;
+        bool found = FALSE;
+        (void)hv_iterinit(hv);
+        while ((entry = hv_iternext(hv)))
+            found = found || keshi_any_sparse(aTHX_ HeVAL(entry));
+        return found;
+    }
+    return FALSE;
+}
+
+/* Calls with sparse arrays are sorted out in Perl, which calls `package::name` again with dense ones. */
+static SV *keshi_sparse_call(pTHX_ const char *package, const char *name, SSize_t first, I32 items)
+{
+    dSP;
+    I32 i;
+    SV *result;
+    PUSHMARK(SP);
+    EXTEND(SP, items + 1);
+    PUSHs(sv_2mortal(newSVpvf("%s::%s", package, name)));
+    for (i = 0; i < items; i++)
+        PUSHs(PL_stack_base[first + i]);
+    PUTBACK;
+    call_pv("AI::MXNet::NDArray::Sparse::Calls::invoke", G_SCALAR);
+    SPAGAIN;
+    result = POPs;
+    PUTBACK;
+    return result;
+}
+
+#define SPARSE_CALL(package, name)                                                                                  \
+    STMT_START {                                                                                                    \
+        I32 arg_;                                                                                                   \
+        for (arg_ = 0; arg_ < items; arg_++)                                                                        \
+            if (SvROK(ST(arg_)) && keshi_any_sparse(aTHX_ ST(arg_)))                                                \
+                RETURN_SV(keshi_sparse_call(aTHX_ package, name, ax, items));                                       \
+    } STMT_END
+
 /* The method behind every operator name: `$class_or_array->name(...)`. */
 XS_INTERNAL(keshi_operator_method)
 {
@@ -402,6 +458,7 @@ XS_INTERNAL(keshi_operator_method)
     SV *last;
     if (items < 1)
         keshi_fail(aTHX_ "%s: called without a class or an array, want AI::MXNet::NDArray->%s(...)", op->name, op->name);
+    SPARSE_CALL("AI::MXNet::NDArray::Base", op->name);
     last = ST(items - 1);
     if (items > 1 && SvROK(last) && SvTYPE(SvRV(last)) == SVt_PVHV && !SvOBJECT(SvRV(last))) {
         keshi_begin_call(aTHX_ &call, op, (size_t)items + HvUSEDKEYS((HV *)SvRV(last)));

@@ -4,6 +4,8 @@
  * forged or overwritten from Perl, it is freed without calling a DESTROY, and it is duplicated when a thread is made. */
 
 #define HANDLE_WRITABLE 1
+/* The gradient is given as a sparse array; the numbers are those of KsStorage, shifted by one. */
+#define HANDLE_GRAD_STORAGE 6
 
 typedef struct {
     HV *ndarray;        /* stash of AI::MXNet::NDArray */
@@ -105,10 +107,39 @@ static void keshi_fail_last(pTHX)
 
 /* -- wrapping and unwrapping */
 
+/* A sparse array is a hash of its parts, see AI::MXNet::NDArray::Sparse. */
+static bool keshi_is_sparse(pTHX_ SV *sv)
+{
+    return SvROK(sv) && SvOBJECT(SvRV(sv)) && SvTYPE(SvRV(sv)) == SVt_PVHV
+           && sv_derived_from(sv, "AI::MXNet::NDArray::Sparse");
+}
+
+/* The dense twin of a sparse array, which the array keeps. */
+static SV *keshi_twin(pTHX_ SV *sv)
+{
+    dSP;
+    SV *twin;
+    PUSHMARK(SP);
+    XPUSHs(sv);
+    PUTBACK;
+    call_method("twin", G_SCALAR);
+    SPAGAIN;
+    twin = POPs;
+    PUTBACK;
+    return twin;
+}
+
 static MAGIC *keshi_magic(SV *sv)
 {
     if (SvROK(sv)) {
         SV *body = SvRV(sv);
+        if (SvTYPE(body) == SVt_PVHV && SvOBJECT(body)) {
+            dTHX;
+            if (keshi_is_sparse(aTHX_ sv)) {
+                sv = keshi_twin(aTHX_ sv);
+                body = SvROK(sv) ? SvRV(sv) : sv;
+            }
+        }
         if (SvTYPE(body) >= SVt_PVMG) {
             MAGIC *mg;
             for (mg = SvMAGIC(body); mg; mg = mg->mg_moremagic)

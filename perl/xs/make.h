@@ -87,3 +87,35 @@ static bool keshi_is_rows(pTHX_ SV *spec, IV *begin, IV *end)
     last = av_fetch(av, av_count(av) - 1, 0);
     return first && last && keshi_whole(aTHX_ *first, begin) && keshi_whole(aTHX_ *last, end);
 }
+
+/* `AI::MXNet::NDArray::Sparse->method(...)`, with what is given of ctx and dtype behind two arguments. */
+static SV *keshi_make_sparse(pTHX_ const char *method, SV *first, SV *second, SV *ctx, SV *dtype)
+{
+    dSP;
+    SV *result;
+    PUSHMARK(SP);
+    EXTEND(SP, 7);
+    PUSHs(newSVpvs_flags("AI::MXNet::NDArray::Sparse", SVs_TEMP));
+    PUSHs(first);
+    if (second)
+        PUSHs(second);
+    if (ctx && SvOK(ctx)) {
+        PUSHs(newSVpvs_flags("ctx", SVs_TEMP));
+        PUSHs(ctx);
+    }
+    if (dtype && SvOK(dtype)) {
+        PUSHs(newSVpvs_flags("dtype", SVs_TEMP));
+        PUSHs(dtype);
+    }
+    PUTBACK;
+    call_method(method, G_SCALAR);
+    SPAGAIN;
+    result = POPs;
+    PUTBACK;
+    return result;
+}
+
+static bool keshi_wants_sparse(pTHX_ SV *stype)
+{
+    return stype && SvOK(stype) && strNE(SvPV_nolen(stype), "default");
+}

@@ -12,6 +12,8 @@ PPCODE:
     MAGIC *mg;
     PERL_UNUSED_VAR(class);
     keshi_named(aTHX_ "array", ax + 2, items - 2, names, given, 2);
+    if (keshi_is_sparse(aTHX_ source) || (SvROK(source) && sv_derived_from(source, "PDL::CCS::Nd")))
+        RETURN_SV(keshi_make_sparse(aTHX_ "array", source, NULL, given[0], given[1]));
     device = given[0] && SvOK(given[0]) ? keshi_device_arg(aTHX_ given[0], "array") : keshi_current_device(aTHX);
     dtype = given[1] ? keshi_dtype_arg(aTHX_ given[1], "array") : KS_FLOAT32;
     SvGETMAGIC(source);
@@ -34,6 +36,8 @@ PPCODE:
     KsArray *a;
     PERL_UNUSED_VAR(class);
     keshi_named(aTHX_ "empty", ax + 2, items - 2, names, given, 3);
+    if (keshi_wants_sparse(aTHX_ given[2]))
+        RETURN_SV(keshi_make_sparse(aTHX_ "empty", given[2], shape, given[0], given[1]));
     dims = keshi_shape_arg(aTHX_ shape, "empty", TRUE);
     RETURN_SV(keshi_new(aTHX_ given[1] ? keshi_dtype_arg(aTHX_ given[1], "empty") : KS_FLOAT32, &dims,
                      given[0] && SvOK(given[0]) ? keshi_device_arg(aTHX_ given[0], "empty") : keshi_current_device(aTHX), &a));
@@ -47,6 +51,8 @@ PPCODE:
     SV *given[6];
     PERL_UNUSED_VAR(class);
     keshi_named(aTHX_ ix ? "ones" : "zeros", ax + 2, items - 2, names, given, 6);
+    if (!ix && keshi_wants_sparse(aTHX_ given[5]))
+        RETURN_SV(keshi_make_sparse(aTHX_ "zeros", given[5], shape, given[0], given[1]));
     RETURN_SV(keshi_filled(aTHX_ ix ? "ones" : "zeros", shape, ix, given[0], given[1], given[2]));
 
 void
@@ -135,7 +141,7 @@ writable(SV *self, SV *value = NULL)
 PPCODE:
     MAGIC *mg = keshi_magic_of(aTHX_ self, "writable");
     if (value)
-        mg->mg_private = SvTRUE(value) ? HANDLE_WRITABLE : 0;
+        mg->mg_private = (mg->mg_private & ~HANDLE_WRITABLE) | (SvTRUE(value) ? HANDLE_WRITABLE : 0);
     mXPUSHi(MG_WRITABLE(mg) ? 1 : 0);
 
 void

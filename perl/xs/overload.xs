@@ -35,8 +35,8 @@ PPCODE:
 void
 negate(SV *self, ...)
 PPCODE:
-    PERL_UNUSED_VAR(items);
     KsArray *out;
+    SPARSE_CALL("AI::MXNet::Keshi", "negate");
     CHECK(ks_op_invoke_scalar(keshi_op(aTHX_ keshi_arith_ops[SUBTRACT][2], "_rminus_scalar"), keshi_array(self, "neg"), 0, NULL, &out));
     RETURN_SV(sv_2mortal(keshi_wrap(out)));
 

@@ -1,0 +1,216 @@
+package AI::MXNet::NDArray::Sparse::Parts;
+use 5.014;
+use strict;
+use warnings;
+use AI::MXNet::Keshi;
+use List::Util ();
+use PDL::Lite ();
+use PDL::Ufunc ();
+use Scalar::Util qw(blessed);
+
+# The parts of sparse arrays: from dense arrays and lists, back, and in order. Work on many elements is PDL's.
+
+my %WHOLE = (dtype => 'int64');
+
+sub _fail { return AI::MXNet::Keshi::fail(@_) }
+
+sub _array
+{
+    my ($pdl, $shape, %opt) = @_;
+    return AI::MXNet::NDArray->empty($shape, %opt) if grep { $_ == 0 } @$shape;
+    return AI::MXNet::NDArray->array($pdl, %opt)->reshape($shape);
+}
+
+sub _values
+{
+    my ($source, %opt) = @_;
+    return AI::MXNet::NDArray->array($source, %opt);
+}
+
+# Where each row begins, from the row of each element.
+sub _row_ends
+{
+    my ($rows, $count) = @_;
+    my $ends = PDL->zeroes(PDL::longlong(), $count + 1);
+    PDL::indadd(PDL->ones(PDL::longlong(), $rows->nelem), $rows + 1, $ends) if $rows->nelem;
+    return $ends->cumusumover;
+}
+
+# The row of each element, from where each row begins.
+sub _element_rows
+{
+    my $ends = shift;
+    my $count = $ends->nelem - 1;
+    return PDL->zeroes(PDL::longlong(), 0) if $count < 1 or $ends->at(-1) == 0;
+    my $lengths = $ends->slice('1:-1') - $ends->slice('0:-2');
+    return $lengths->indx->rld(PDL->sequence(PDL::longlong(), $count));
+}
+
+sub of_dense
+{
+    my ($dense, $stype) = @_;
+    my %opt = (dtype => $dense->dtype, ctx => $dense->context);
+    my %index = (%WHOLE, ctx => $dense->context);
+    my ($rows, @rest) = @{ $dense->shape };
+    my $p = $dense->detach->aspdl;
+    if ($stype eq 'csr') {
+        my $columns = $rest[0];
+        my $which = PDL::which($p->flat != 0)->longlong;
+        my $data = $p->flat->index($which)->sever;
+        my $count = $which->nelem;
+        my $row = $count ? PDL->new(PDL::longlong(), ($which - $which % $columns) / $columns) : $which;
+        return {
+            data => _array($data, [$count], %opt),
+            indices => _array($which % $columns, [$count], %index),
+            indptr => _array(_row_ends($row, $rows), [$rows + 1], %index)
+        };
+    }
+    my $size = List::Util::product(1, @rest);
+    my $flat = $p->reshape($size, $rows);
+    my $kept = PDL::which(($flat != 0)->orover);
+    return {
+        data => _array($flat->dice_axis(1, $kept)->sever, [$kept->nelem, @rest], %opt),
+        indices => _array($kept->longlong, [$kept->nelem], %index)
+    };
+}
+
+sub to_dense
+{
+    my ($parts, $stype, $shape) = @_;
+    my $data = $parts->{data};
+    my %opt = (dtype => $data->dtype, ctx => $data->context);
+    my $dense = AI::MXNet::NDArray->zeros($shape, %opt);
+    my $count = $data->shape->[0] or return $dense;
+    my ($rows, @rest) = @$shape;
+    my $at;
+    if ($stype eq 'csr') {
+        $at = _element_rows($parts->{indptr}->aspdl) * $rest[0] + $parts->{indices}->aspdl;
+    } else {
+        my $size = List::Util::product(1, @rest);
+        $at = ($parts->{indices}->aspdl->dummy(0, $size) * $size + PDL->sequence(PDL::longlong(), $size))->flat;
+    }
+    my $p = $dense->aspdl->flat->sever;
+    $p->index($at) .= $data->aspdl->flat;
+    return AI::MXNet::NDArray->array($p, %opt)->reshape($shape);
+}
+
+# -- reading
+
+sub from_rows
+{
+    my ($data, $indices, $indptr, $shape, %opt) = @_;
+    $data = _values($data, %opt);
+    ($indices, $indptr) = map { _values($_, %WHOLE, ctx => $opt{ctx}) } $indices, $indptr;
+    my $rows = $indptr->size - 1;
+    if ($shape) {
+        _fail("Shape mismatch detected. $rows rows vs " . join 'x', @$shape) if @$shape != 2 or $shape->[0] != $rows;
+    } else {
+        _fail('csr_matrix: invalid shape') if not $indices->size;
+        $shape = [$rows, 1 + List::Util::max($indices->aspdl->list)];
+    }
+    return AI::MXNet::NDArray::Sparse::_of_parts(
+        csr => $shape,
+        { data => $data, indices => $indices, indptr => $indptr }
+    );
+}
+
+sub from_coordinates
+{
+    my ($data, $row, $column, $shape, %opt) = @_;
+    $data = _values($data, %opt);
+    ($row, $column) = map { _values($_, %WHOLE)->aspdl } $row, $column;
+    _fail('csr_matrix: invalid shape') if not $shape and not $row->nelem;
+    $shape //= [map { 1 + List::Util::max($_->list) } $row, $column];
+    _fail('Shape mismatch detected. ' . join 'x', @$shape)
+        if $row->nelem
+        and ($row->max >= $shape->[0] or $column->max >= $shape->[1] or $row->min < 0 or $column->min < 0);
+    my $order = ($row * $shape->[1] + $column)->qsorti;
+    return from_rows(
+        $data->aspdl->index($order),
+        $column->index($order),
+        _row_ends($row->index($order), $shape->[0]),
+        $shape, %opt
+    );
+}
+
+# Rows of a csr array, both ends included.
+sub rows
+{
+    my ($parts, $shape, $from, $to) = @_;
+    my $ends = $parts->{indptr}->aspdl;
+    my ($first, $behind) = ($ends->at($from), $ends->at($to + 1));
+    my $count = $behind - $first;
+    my %piece = (indptr => _values($ends->slice("$from:@{[ $to + 1 ]}") - $first, %WHOLE));
+    for my $name (qw(data indices)) {
+        my $whole = $parts->{$name};
+        $piece{$name} =
+              $count
+            ? $whole->slice([$first, $behind - 1])->copy
+            : AI::MXNet::NDArray->empty([0], dtype => $whole->dtype, ctx => $whole->context);
+    }
+    return AI::MXNet::NDArray::Sparse::_of_parts(csr => [$to - $from + 1, $shape->[1]], \%piece);
+}
+
+sub retained
+{
+    my ($parts, $shape, $ids) = @_;
+    my %seen;
+    my @wanted = grep { !$seen{$_}++ } sort { $a <=> $b } blessed($ids) ? $ids->aspdl->list : @$ids;
+    for my $id (@wanted) {
+        _fail("retain: row $id of $shape->[0]") if $id < 0 or $id >= $shape->[0];
+    }
+    my @have = $parts->{indices}->size ? $parts->{indices}->aspdl->list : ();
+    my %place = map { $have[$_] => $_ } 0 .. $#have;
+    my $data = $parts->{data};
+    my %opt = (dtype => $data->dtype, ctx => $data->context);
+    my @rest = @$shape[1 .. $#$shape];
+    my $kept = AI::MXNet::NDArray->empty([scalar @wanted, @rest], %opt);
+    for my $i (0 .. $#wanted) {
+        my $place = $place{ $wanted[$i] };
+        my $row = $kept->slice([$i, $i]);
+        $row->set(defined $place ? $data->slice([$place, $place]) : 0);
+    }
+    my $indices = _array(PDL->new(PDL::longlong(), \@wanted), [scalar @wanted], %WHOLE, ctx => $data->context);
+    return AI::MXNet::NDArray::Sparse::_of_parts(row_sparse => $shape, { data => $kept, indices => $indices });
+}
+
+# -- order
+
+sub _ascending
+{
+    my ($pdl, $strictly) = @_;
+    return 1 if $pdl->nelem < 2;
+    my $steps = $pdl->slice('1:-1') - $pdl->slice('0:-2');
+    return $steps->min >= ($strictly ? 1 : 0);
+}
+
+sub check
+{
+    my ($parts, $stype, $shape, $full) = @_;
+    my $indices = $parts->{indices}->size ? $parts->{indices}->aspdl : PDL->zeroes(PDL::longlong(), 0);
+    my $count = $parts->{data}->shape->[0];
+    _fail("check_format: $count elements and " . $indices->nelem . ' indices') if $count != $indices->nelem;
+    if ($stype eq 'row_sparse') {
+        return if not $full;
+        _fail("check_format: indices must ascend, and lie within 0 to $shape->[0]")
+            if $count
+            and (!_ascending($indices, 1) or $indices->min < 0 or $indices->max >= $shape->[0]);
+        return;
+    }
+    my $ends = $parts->{indptr}->aspdl;
+    _fail('check_format: indptr has ' . $ends->nelem . " elements for $shape->[0] rows")
+        if $ends->nelem != $shape->[0] + 1;
+    _fail("check_format: indptr must begin with 0, not fall, and end with $count")
+        if $ends->at(0) != 0
+        or $ends->at(-1) != $count
+        or !_ascending($ends, 0);
+    return if not $full or not $count;
+    _fail("check_format: indices must lie within 0 to $shape->[1]")
+        if $indices->min < 0
+        or $indices->max >= $shape->[1];
+    my $keys = _element_rows($ends) * $shape->[1] + $indices;
+    _fail('check_format: indices must ascend within a row') if !_ascending($keys, 1);
+    return;
+}
+
+1;

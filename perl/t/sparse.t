@@ -1,0 +1,151 @@
+use strict;
+use warnings;
+use Test::More;
+use lib 't/lib';
+use Near;
+use File::Temp qw(tempdir);
+use PDL;
+use AI::MXNet qw(mx);
+use AI::MXNet::TestUtils qw(rand_sparse_ndarray rand_ndarray);
+
+needs_operators(qw(dot sum sgd_update concat));
+
+sub is_sparse
+{
+    my ($got, $stype, $values, $name) = @_;
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    return is($got->stype, $stype, $name) if $got->stype ne $stype;
+    $got->check_format if $stype ne 'default';
+    return is_close($got, $values, $name);
+}
+
+# -- making and reading
+
+my $csr = nd->sparse->csr_matrix([[0, 1, 0], [2, 0, 3]]);
+is_array($csr->data, [3], [1, 2, 3], 'data');
+is_array($csr->indices, [3], [1, 0, 2], 'indices', 'int64');
+is_array($csr->indptr, [3], [0, 1, 3], 'indptr', 'int64');
+is("$csr", "\n<AI::MXNet::NDArray::CSR, 2x3 \@cpu(0)>", 'text');
+is_deeply([$csr->shape, $csr->dtype, $csr->ndim, $csr->_num_aux], [[2, 3], 'float32', 2, 2], 'properties');
+is_sparse($csr, 'csr', [0, 1, 0, 2, 0, 3], 'the whole');
+is_sparse(nd->sparse->csr_matrix([[1, 2, 3], [1, 0, 2], [0, 1, 3]]), 'csr', [0, 1, 0, 2, 0, 3], 'from parts');
+is_sparse(
+    nd->sparse->csr_matrix([[5, 7], [[1, 0], [1, 2]]], shape => [2, 3]),
+    'csr',
+    [0, 0, 7, 0, 5, 0],
+    'from coordinates out of order'
+);
+is_deeply(nd->sparse->csr_matrix([4, 5], dtype => 'float64')->shape, [4, 5], 'from a shape');
+my $rows = nd->sparse->row_sparse_array([[[1, 2]], [3]], shape => [5, 2]);
+is_sparse($rows, 'row_sparse', [(0) x 6, 1, 2, 0, 0], 'row_sparse');
+is("$rows", "\n<AI::MXNet::NDArray::RowSparse, 5x2 \@cpu(0)>", 'its text');
+is_sparse(nd->sparse->row_sparse_array(nd->array([[0, 0], [1, 0]])), 'row_sparse', [0, 0, 1, 0], 'of a dense array');
+is_sparse(nd->sparse->retain($rows, nd->array([1, 3])), 'row_sparse', [(0) x 6, 1, 2, 0, 0], 'retain');
+is_close(nd->sparse->retain($rows, nd->array([1, 3]))->indices, [1, 3], 'keeps the rows that are asked for');
+is(nd->zeros([2, 3], stype => $_)->stype, $_, "zeros of $_") for qw(csr row_sparse);
+SKIP: {
+    skip 'needs PDL::CCS', 2 if not $AI::MXNet::Base::CCS;
+    is_sparse(nd->array(pdl([[1, 0], [0, 2]])->tocsr), 'csr', [1, 0, 0, 2], 'a PDL::CCS::Nd');
+    is_deeply([$csr->aspdlccs->decode->list], [0, 1, 0, 2, 0, 3], 'and the way back');
+}
+dies_with(sub { nd->sparse->csr_matrix(pdl([2, 2]), shape => [3, 2]) }, qr/^Shape mismatch detected/, 'a wrong shape');
+dies_with(sub { nd->sparse->csr_matrix($rows) }, qr/^Unexpected input type: row_sparse/, 'another kind');
+dies_with(sub { $csr->reshape([3, 2]) }, qr/Not implemented/, 'reshape');
+dies_with(sub { $csr->tostype('row_sparse') }, qr/not supported/, 'from kind to kind');
+for my $case (
+    ['falling indptr', [[1, 2], [0, 1], [0, 2, 1, 2]]],
+    ['an index beyond', [[1, 2], [0, 9], [0, 1, 2, 2]]],
+    ['a negative index', [[1, 2], [0, -1], [0, 1, 2, 2]]],
+    ['indices out of order', [[1, 2], [1, 0], [0, 2, 2, 2]]],
+    )
+{
+    my $bad = nd->sparse->csr_matrix($case->[1], shape => [3, 3]);
+    dies_with(sub { $bad->check_format }, qr/^check_format: /, "check_format: $case->[0]");
+}
+
+# -- casts and copies
+
+my $dense = nd->array([[0, 1], [0, 0], [2, 3]]);
+is_close($dense->tostype('row_sparse')->indices, [0, 2], 'tostype');
+is_sparse(nd->cast_storage($dense, stype => 'csr'), 'csr', [0, 1, 0, 0, 2, 3], 'cast_storage');
+is_sparse($dense->tostype('csr')->tostype('default'), 'default', [0, 1, 0, 0, 2, 3], 'and back');
+is($csr->astype('float64')->dtype, 'float64', 'astype');
+my $to = nd->zeros([2, 3], stype => 'csr');
+$csr->copyto($to);
+is_sparse($to, 'csr', [0, 1, 0, 2, 0, 3], 'copyto');
+nd->ones([2, 3])->copyto($to);
+is($to->data->size, 6, 'from a dense array');
+$to .= nd->array([[0, 0, 4], [0, 0, 0]]);
+is_close($to->data, [4], 'an assignment');
+is_sparse($csr->slice([1, 1]), 'csr', [2, 0, 3], 'rows');
+is_sparse($csr->slice(-1), 'csr', [2, 0, 3], 'the last one');
+is_sparse($csr->slice(begin => [0, 1], end => [2, 3]), 'csr', [1, 0, 0, 3], 'a region');
+
+# -- operators
+
+my %results = (
+    'csr * 2' => [$csr * 2, 'csr', [0, 2, 0, 4, 0, 6]],
+    'csr / 2' => [$csr / 2, 'csr', [0, .5, 0, 1, 0, 1.5]],
+    'csr + 1' => [$csr + 1, 'default', [1, 2, 1, 3, 1, 4]],
+    '1 - csr' => [1 - $csr, 'default', [1, 0, 1, -1, 1, -2]],
+    'csr + csr' => [$csr + $csr, 'csr', [0, 2, 0, 4, 0, 6]],
+    'csr - csr' => [$csr - $csr, 'csr', [(0) x 6]],
+    'csr * dense' => [$csr * nd->ones([2, 3]), 'csr', [0, 1, 0, 2, 0, 3]],
+    'dense + csr' => [nd->ones([2, 3]) + $csr, 'default', [1, 2, 1, 3, 1, 4]],
+    'csr == csr' => [$csr == $csr, 'default', [(1) x 6]],
+    '-csr' => [-$csr, 'csr', [0, -1, 0, -2, 0, -3]],
+    'sqrt' => [$csr->square->sqrt, 'csr', [0, 1, 0, 2, 0, 3]],
+    'exp' => [nd->zeros([1, 2], stype => 'csr')->exp, 'default', [1, 1]],
+    'clip' => [nd->clip($csr, 0, 2), 'csr', [0, 1, 0, 2, 0, 2]],
+    'sum' => [$csr->sum(axis => 1), 'default', [1, 5]],
+    'dot' => [nd->dot($csr, nd->ones([3, 1])), 'default', [1, 5]],
+    'dot, transposed' => [nd->dot($csr, nd->ones([2, 1]), transpose_a => 1), 'row_sparse', [2, 1, 3]],
+    'concat' => [nd->concat($csr, $csr, dim => 0), 'csr', [(0, 1, 0, 2, 0, 3) x 2]],
+    'rows + rows' => [$rows + $rows, 'row_sparse', [(0) x 6, 2, 4, 0, 0]],
+);
+is_sparse(@{ $results{$_} }, $_) for sort keys %results;
+my $sum = $csr->copy;
+$sum += $csr;
+is_sparse($sum, 'csr', [0, 2, 0, 4, 0, 6], 'in place');
+my $weight = nd->array([[1, 1], [0, 0], [2, 2]])->tostype('row_sparse');
+my $updated = nd->sgd_update($weight, nd->ones([3, 2]), { lr => 1, out => $weight });
+is($updated->handle, $weight->handle, 'out is what comes back');
+is_sparse($weight, 'row_sparse', [0, 0, -1, -1, 1, 1], 'and is written');
+
+# -- gradients
+
+my $w = nd->ones([3, 2]);
+$w->attach_grad(stype => 'row_sparse');
+my $y;
+autograd->record(sub { $y = nd->dot($csr, $w) });
+$y->backward;
+is_sparse($w->grad, 'row_sparse', [2, 2, 1, 1, 3, 3], 'a sparse gradient of a dense array');
+my $x = $csr->copy;
+$x->attach_grad;
+autograd->record(sub { $y = nd->dot($x * 2, $w) });
+$y->backward;
+is_sparse($x->grad, 'csr', [(4) x 6], 'a sparse gradient of a sparse array');
+$x->grad->set(0);
+is($x->grad->data->size, 0, 'and shares its memory');
+
+# -- files and Storable
+
+my $dir = tempdir(CLEANUP => 1);
+nd->save("$dir/sparse", { csr => $csr, rows => $rows, dense => $dense });
+my $back = nd->load("$dir/sparse");
+is_sparse($back->{csr}, 'csr', [0, 1, 0, 2, 0, 3], 'a csr array in a file');
+is_sparse($back->{rows}, 'row_sparse', [(0) x 6, 1, 2, 0, 0], 'a row_sparse one');
+is_array($back->{dense}, [3, 2], [0, 1, 0, 0, 2, 3], 'beside a dense one');
+is_sparse(Storable::dclone([$csr])->[0], 'csr', [0, 1, 0, 2, 0, 3], 'dclone');
+dies_with(sub { nd->save_npz("$dir/x", [$csr]) }, qr/hold no sparse arrays/, 'other formats do not take them');
+
+# -- random ones
+
+for my $stype (qw(csr row_sparse)) {
+    my ($array, $parts) = rand_sparse_ndarray([20, 30], $stype, density => 0.3);
+    is($array->stype, $stype, "a random $stype array");
+    ok(eval { $array->check_format; 1 }, 'is in order') or diag $@;
+    is(rand_ndarray([4, 4], $stype)->stype, $stype, 'rand_ndarray');
+}
+
+done_testing;
