@@ -15,6 +15,8 @@
 #include "xs/arith.h"
 #include "xs/make.h"
 #include "xs/autograd.h"
+#include "xs/custom.h"
+#include "xs/file.h"
 
 static void keshi_find_homes(pTHX)
 {
@@ -72,6 +74,8 @@ INCLUDE: xs/overload.xs
 INCLUDE: xs/views.xs
 INCLUDE: xs/pdl.xs
 INCLUDE: xs/autograd.xs
+INCLUDE: xs/custom.xs
+INCLUDE: xs/file.xs
 
 MODULE = AI::MXNet::Keshi  PACKAGE = AI::MXNet::Keshi
 

@@ -64,15 +64,11 @@ for my $length (0 .. length($bytes) - 1) {
 }
 my $huge = $bytes;
 substr($huge, 36, 8) = pack 'q<', 1 << 60;
-dies_with(
-    sub { nd->load_frombuffer($huge) },
-    qr/Invalid NDArray file format: an array of shape/,
-    'a shape larger than the file'
-);
-dies_with(sub { nd->load("$dir/absent") }, qr/load: cannot read .*absent: /, 'no such file');
+dies_with(sub { nd->load_frombuffer($huge) }, qr/Invalid NDArray file format: .*shape/, 'a shape larger than the file');
+dies_with(sub { nd->load("$dir/absent") }, qr/load: cannot read '.*absent': /, 'no such file');
 dies_with(sub { nd->save("$dir/no/such/folder", []) }, qr/save: cannot write/, 'no such folder');
 dies_with(sub { nd->save("$dir/x", $x) }, qr/save: got .*, want a list or a hash of arrays/, 'an array alone');
-dies_with(sub { nd->save("$dir/x", [1]) }, qr/save: got 1, want an AI::MXNet::NDArray/, 'a number');
+dies_with(sub { nd->save("$dir/x", [1]) }, qr/save: got '1', want an AI::MXNet::NDArray/, 'a number');
 
 my $copy = thaw(freeze($x));
 $x += 10;

@@ -10,7 +10,7 @@ needs_operators(qw(sum _full _random_uniform softmax));
 # The SYNOPSIS of every module runs.
 sub modules
 {
-    return map { -d $_ ? modules($_) : /[.]pm$/ ? $_ : () } glob "$_[0]/*";
+    return map { -d $_ ? modules($_) : /[.](?:pm|pod)$/ ? $_ : () } glob "$_[0]/*";
 }
 
 my @perl = ($^X, (map { "-I$_" } grep { !ref } @INC), '-Mstrict', '-Mwarnings');

@@ -4,16 +4,32 @@ void
 attach_grad(SV *self, ...)
 CODE:
     static const char *const names[] = { "grad_req", "stype" };
-    KsArray *a = keshi_array(self, "attach_grad");
+    MAGIC *mg = keshi_magic_of(aTHX_ self, "attach_grad");
+    KsArray *a = MG_ARRAY(mg);
     SV *given[2];
+    U16 storage = KS_STORAGE_DEFAULT;
     keshi_named(aTHX_ "attach_grad", ax + 1, items - 1, names, given, 2);
+    if (keshi_wants_sparse(aTHX_ given[1])) {
+        const char *stype = SvPV_nolen(given[1]);
+        storage = strEQ(stype, "row_sparse") ? KS_STORAGE_ROW_SPARSE : KS_STORAGE_CSR;
+        if (storage == KS_STORAGE_CSR && strNE(stype, "csr"))
+            keshi_fail(aTHX_ "attach_grad: stype got %s, want default, row_sparse or csr", keshi_kind(aTHX_ given[1]));
+    }
+    mg->mg_private = (mg->mg_private & ~HANDLE_GRAD_STORAGE) | (U16)(storage << 1);
     CHECK(ks_attach_grad(a, given[0] ? keshi_grad_req(aTHX_ given[0], "attach_grad") : KS_GRAD_WRITE));
 
 void
 grad(SV *self)
 PPCODE:
+    MAGIC *mg = keshi_magic_of(aTHX_ self, "grad");
     KsArray *out;
-    CHECK(ks_array_grad(keshi_array(self, "grad"), &out));
+    U16 storage = (mg->mg_private & HANDLE_GRAD_STORAGE) >> 1;
+    CHECK(ks_array_grad(MG_ARRAY(mg), &out));
+    if (out && storage) {
+        SV *stype = newSVpv(storage == KS_STORAGE_CSR ? "csr" : "row_sparse", 0);
+        SV *dense = sv_2mortal(keshi_wrap(out));
+        RETURN_SV(keshi_make_sparse(aTHX_ "grad_over", dense, sv_2mortal(stype), NULL, NULL));
+    }
     RETURN_SV(out ? sv_2mortal(keshi_wrap(out)) : &PL_sv_undef);
 
 void

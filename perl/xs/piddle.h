@@ -268,10 +268,11 @@ static SV *keshi_view_as_pdl(pTHX_ KsArray *a)
     return sv;
 }
 
-/* What keeps a PDL alive for an array on its memory. The last array may go on any thread, and even after the interpreter:
- * only the interpreter that lent the PDL lets it go at once, others leave it for that interpreter's next loan. */
+/* A scalar that the library holds: the PDL of an array on its memory, or the object that knows a gradient. The last array
+ * may go on any thread, and even after the interpreter: only the interpreter that lent it lets it go at once, others
+ * leave it for that interpreter's next loan. */
 typedef struct Loan {
-    SV *owner;          /* the blessed scalar of the PDL */
+    SV *owner;          /* the blessed scalar of the PDL, or a reference to the object */
     void *interpreter;
     struct Loan *next;
 } Loan;
@@ -284,7 +285,7 @@ static MGVTBL keshi_loan_vtbl = { NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
 
 static void keshi_end_loan(pTHX_ Loan *loan)
 {
-    MAGIC *mg = mg_findext(loan->owner, PERL_MAGIC_ext, &keshi_loan_vtbl);
+    MAGIC *mg = SvTYPE(loan->owner) >= SVt_PVMG ? mg_findext(loan->owner, PERL_MAGIC_ext, &keshi_loan_vtbl) : NULL;
     if (mg && --mg->mg_private == 0) {
         pdl *p = INT2PTR(pdl *, SvIV(loan->owner));
         p->state &= ~PDL_DONTTOUCHDATA;
@@ -303,7 +304,7 @@ static void *keshi_interpreter(pTHX)
 #endif
 }
 
-static void keshi_release_pdl(void *owner)
+static void keshi_return_loan(void *owner)
 {
     Loan *loan = (Loan *)owner;
     dTHX;
@@ -376,7 +377,7 @@ static SV *keshi_view_of_pdl(pTHX_ SV *sv)
     loan->owner = (SV *)p->sv;
     loan->interpreter = keshi_interpreter(aTHX);
     loan->next = NULL;
-    if (ks_array_from_foreign(p->data, nbytes, dtype, dims.n, dims.d, keshi_release_pdl, loan, &a) != 0) {
+    if (ks_array_from_foreign(p->data, nbytes, dtype, dims.n, dims.d, keshi_return_loan, loan, &a) != 0) {
         Safefree(loan);
         keshi_fail_last(aTHX);
     }

@@ -69,6 +69,7 @@ my %package = (
     autograd => 'AutoGrad',
     gluon => 'Gluon',
     engine => 'Engine',
+    profiler => 'Profiler',
 );
 {
     no strict 'refs';
@@ -110,6 +111,16 @@ sub set_num_threads
     AI::MXNet::Keshi::set_num_threads($threads);
     return;
 }
+
+# Bytes that arrays hold now, the most they have held, and freed bytes that are kept for the next array.
+sub memory
+{
+    my %memory;
+    @memory{qw(live peak pooled)} = AI::MXNet::Keshi::memory();
+    return \%memory;
+}
+
+sub reset_peak_memory { AI::MXNet::Keshi::reset_peak_memory(); return }
 
 # Methods that have the name of a package: as subs they would hide the class names.
 my %constructor = (
@@ -164,8 +175,11 @@ module makes C<nd>, C<autograd>, C<gluon>, C<nn> and C<rnn> class names everywhe
     mx->image     AI::MXNet::Image        operators on images
     mx->engine    AI::MXNet::Engine
     mx->runtime   AI::MXNet::RunTime      what this build can do
+    mx->profiler  AI::MXNet::Profiler     what takes the time
 
-C<mx-E<gt>set_num_threads($n)> sets how many threads the kernels use.
+C<mx-E<gt>set_num_threads($n)> sets how many threads the kernels use. C<mx-E<gt>memory> is a hash: C<live>, the bytes that arrays
+hold now, C<peak>, the most that they have held since C<mx-E<gt>reset_peak_memory>, and C<pooled>, freed bytes that are kept for
+the next array.
 
 C<$mx::Context> is the current context; C<local $mx::Context = mx-E<gt>cpu(1)> changes it for a scope.
 
@@ -175,7 +189,7 @@ Errors die with a text that names the operator, what it got and what it wants, a
 
 =head1 SEE ALSO
 
-L<AI::MXNet::NDArray>, L<AI::MXNet::AutoGrad>, L<AI::MXNet::Random>, L<PDL>
+L<AI::MXNet::NDArray>, L<AI::MXNet::AutoGrad>, L<AI::MXNet::Random>, L<AI::MXNet::Migrating>, L<PDL>
 
 =head1 LICENSE
 

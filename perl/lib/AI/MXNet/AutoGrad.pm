@@ -3,6 +3,7 @@ use 5.014;
 use strict;
 use warnings;
 use AI::MXNet::Keshi;
+use AI::MXNet::AutoGrad::Function;
 use AI::MXNet::NS 'global';
 use Scalar::Util qw(blessed);
 
@@ -41,6 +42,19 @@ sub grad_and_loss
         $class->backward(ref $outputs eq 'ARRAY' ? $outputs : [$outputs]);
         return (\@grads, $outputs);
     };
+}
+
+# Runs the sub; an operator that makes a NaN dies and is named.
+sub detect_anomaly
+{
+    my ($class, $code) = @_;
+    my $before = AI::MXNet::Keshi::set_nan_check(1);
+    my $wants = wantarray;
+    my @result = eval { $wants ? $code->() : scalar $code->() };
+    my $error = $@;
+    AI::MXNet::Keshi::set_nan_check($before);
+    die $error if $error ne '';    ## no critic (RequireCarping)
+    return $wants ? @result : $result[0];
 }
 
 # -- gradcheck
@@ -217,6 +231,11 @@ A sub that returns C<(\@gradients, $result)>, for all arguments or the numbered 
 
 C<backward> of a list.
 
+=item detect_anomaly($sub)
+
+Runs the sub, in which the first operator that makes a NaN dies: the message names it, the place, and in a backward pass whose
+gradient it was. Gives what the sub returns. Forward and backward pass are best both in the sub.
+
 =item gradcheck($sub, \@inputs, eps => 1e-5, rtol => 1e-4, atol => 1e-6, report => 0)
 
 Compares gradients with central differences, in float64, and dies with each input, element, analytic and numeric value that
@@ -224,5 +243,9 @@ differ; returns how many elements were compared. With C<report> it returns the l
 inputs as float64 arrays, and returns an array or a list of them.
 
 =back
+
+=head1 SEE ALSO
+
+L<AI::MXNet::AutoGrad::Function>: functions with a gradient of one's own.
 
 =cut

@@ -171,6 +171,17 @@ sub save
     return AI::MXNet::NDArray::File::save($file, $arrays);
 }
 
+sub save_npy { return _save_as('npy', @_) }
+sub save_npz { return _save_as('npz', @_) }
+sub save_safetensors { return _save_as('safetensors', @_) }
+
+sub _save_as
+{
+    my ($format, $class, $file, $arrays) = @_;
+    require AI::MXNet::NDArray::File;
+    return AI::MXNet::NDArray::File::save_as($file, $format, $arrays);
+}
+
 sub STORABLE_freeze
 {
     my ($self) = @_;
@@ -182,7 +193,7 @@ sub STORABLE_thaw
 {
     my ($self, $cloning, $bytes) = @_;
     require AI::MXNet::NDArray::File;
-    my ($array) = AI::MXNet::NDArray::File::decode_one(\$bytes, 1);
+    my $array = AI::MXNet::NDArray::File::decode_one(substr $bytes, 1);
     $array->writable(unpack 'C', $bytes);
     AI::MXNet::Keshi::adopt($self, $array);
     return;
@@ -296,7 +307,29 @@ sub _pick
     return __PACKAGE__->gather_nd($self, __PACKAGE__->stack(@indices));
 }
 
+# Every way to name elements, in a file of its own.
+sub index
+{    ## no critic (ProhibitBuiltinHomonyms)
+    require AI::MXNet::NDArray::Index;
+    goto &AI::MXNet::NDArray::Index::get;
+}
+
+sub index_put
+{
+    require AI::MXNet::NDArray::Index;
+    goto &AI::MXNet::NDArray::Index::put;
+}
+
 # -- other values
+
+# As a class method with all operands; called on an array, that is the first.
+sub einsum
+{
+    my ($self, $equation, @operands) = @_;
+    unshift @operands, $self if ref $self;
+    @operands = map { blessed($_) && $_->isa('AI::MXNet::NDArray::Slice') ? $_->sever : $_ } @operands;
+    return AI::MXNet::Keshi::einsum($equation, \@operands);
+}
 
 sub asmpdl : lvalue
 {
@@ -310,7 +343,15 @@ sub tostype
 {
     my ($self, $stype) = @_;
     return $self->copy if $stype eq 'default';
-    return $self->cast_storage({ stype => $stype });
+    return AI::MXNet::NDArray::Sparse->over($self, $stype, AI::MXNet::AutoGrad->is_recording);
+}
+
+sub cast_storage
+{
+    my ($self, @args) = @_;
+    my $array = ref $self ? $self : shift @args;
+    my $stype = ref $args[-1] eq 'HASH' ? $args[-1]{stype} : $args[-1];
+    return $array->tostype($stype);
 }
 
 # bins is an array of edges, or how many.
@@ -437,6 +478,13 @@ The operator: ends excluded, the result a copy.
 
 The elements that lists of indices name.
 
+=item index(@specs), index_put(\@specs, $value)
+
+Every way to name elements, by NumPy's rules: C<-1> is one index, whose axis goes; C<'1:5'>, C<'::2'> and C<'::-1'> are ranges whose
+end is not included; C<'...'> stands for the axes that are not named, C<'newaxis'> is a new one of size 1; a list or array
+of indices picks; C<[mask =E<gt> $mask]> picks where the mask is not 0. Several specs may be one text: C<index('1:, ..., -1')>. The
+result is a copy, with gradients. C<index_put> writes a number, or what can be broadcast, into the elements named.
+
 =item @$x, $x->[$i]
 
 The rows as copies.
@@ -453,6 +501,15 @@ C<reshape(\@shape)> shares memory and knows the codes 0 (as it is), -1 (the rest
 split in two). C<T>, C<moveaxis>, C<broadcast_to>, C<concatenate>, C<copy>, C<copyto>, C<as_in_context>, C<astype>, C<detach>
 (shares memory, has no history).
 
+=head2 Sums of products
+
+C<einsum($equation, @arrays)> is Einstein's summation: C<nd-E<gt>einsum('bij,bjk-E<gt>bik', $x, $y)>. C<...> broadcasts. It has gradients of
+every order.
+
+=head2 Files
+
+C<save>, C<load>, C<load_frombuffer>, and C<save_npy>, C<save_npz>, C<save_safetensors>: see L<AI::MXNet::NDArray::File>.
+
 =head2 Gradients
 
 C<attach_grad(grad_req =E<gt> 'write')>, C<grad>, C<backward(out_grad =E<gt>, retain_graph =E<gt>, train_mode =E<gt>)>; see
@@ -467,6 +524,11 @@ An array of one element is as true as its element. Any other is true.
 C<aspdl> copies: the dimensions of the PDL are the shape reversed, the numbers in the same order. C<asmpdl> gives a
 L<PDL::Matrix>. C<pdl_view> and C<from_pdl_view> share memory instead, for as long as either side lives; PDL cannot grow such
 a PDL. Call C<touch> on an array after writing into it through a PDL, so that autograd knows.
+
+=head2 DLPack
+
+C<to_dlpack> gives an C<AI::MXNet::DLPack>, whose C<address> is that of a DLManagedTensor on the array's memory; C<release> gives it away
+to code in C that calls its deleter. C<from_dlpack> makes an array of such an object or address, and takes it.
 
 =head1 DIAGNOSTICS
 

@@ -8,7 +8,7 @@ use Exporter qw(import);
 use Scalar::Util qw(blessed);
 
 our @EXPORT_OK = qw(
-    same reldiff almost_equal GetMNIST_ubyte GetCifar10 pdl_maximum pdl_minimum mlp2 conv dies_ok zip assert enumerate
+    same reldiff almost_equal GetMNIST_ubyte GetCifar10 pdl_maximum pdl_minimum mlp2 conv dies_ok check_consistency zip assert enumerate
     same_array dies_like allclose rand_shape_2d rand_shape_3d rand_sparse_ndarray random_arrays rand_ndarray randint pdl
 );
 
@@ -184,6 +184,86 @@ sub conv
     return $sym->SoftmaxOutput(data => $net, name => 'sm');
 }
 
+# -- one network on several contexts or with several dtypes
+
+my %tolerance = (float16 => 1e-1, float32 => 1e-3, float64 => 1e-5);
+my %width = (float16 => 1, float32 => 2, float64 => 3);
+
+# What an executor computed: its outputs, and its gradients after a backward pass.
+sub _results
+{
+    my ($symbol, $executor, $with_gradients) = @_;
+    my %results;
+    @results{ @{ $symbol->list_outputs } } = @{ $executor->outputs };
+    return \%results if not $with_gradients;
+    my $grads = $executor->grad_dict;
+    $results{"grad of $_"} = $grads->{$_} for grep { defined $grads->{$_} } keys %$grads;
+    return \%results;
+}
+
+sub _compare
+{
+    my ($arg, $pass, $truth, @all) = @_;
+    for my $i (0 .. $#all) {
+        for my $name (sort keys %$truth) {
+            my ($got, $want) = map { $_->{$name}->aspdl->double } $all[$i], $truth;
+            my $tolerance = $arg->{tol} // $tolerance{ $all[$i]{$name}->dtype } // 0;
+            $tolerance = $tolerance->{ $all[$i]{$name}->dtype } // 0 if ref $tolerance;
+            next if almost_equal($got, $want, $tolerance);
+            my $message =
+                sprintf
+                'check_consistency: %s: %s of entry %d differs, got a relative difference of %g, want at most %g',
+                $pass, $name, $i, reldiff($got, $want), $tolerance;
+            AI::MXNet::Keshi::fail($message) if $arg->{raise_on_err};
+            warn "$message\n";
+        }
+    }
+    return;
+}
+
+sub check_consistency
+{
+    my %arg = (scale => 1, grad_req => 'write', arg_params => {}, aux_params => {}, raise_on_err => 1, @_);
+    my @entries = @{ $arg{ctx_list} // [] };
+    AI::MXNet::Keshi::fail('check_consistency: got ' . @entries . ' entries in ctx_list, want at least two')
+        if @entries < 2 and not $arg{ground_truth};
+    my @symbols = ref $arg{sym} eq 'ARRAY' ? @{ $arg{sym} } : ($arg{sym}) x @entries;
+    my @executors = map { $symbols[$_]->simple_bind(grad_req => $arg{grad_req}, %{ $entries[$_] }) } 0 .. $#entries;
+
+    # The same random numbers everywhere, in the widest form before they are rounded.
+    my (%args, %aux);
+    for my $executor (@executors) {
+        my $arrays = $executor->arg_dict;
+        for my $name (sort keys %$arrays) {
+            $args{$name} //= $arg{arg_params}{$name}
+                // (PDL->random(reverse @{ $arrays->{$name}->shape }) * 2 - 1) * $arg{scale};
+            $arrays->{$name}->set(AI::MXNet::NDArray->array($args{$name}, dtype => 'float64'));
+        }
+        $arrays = $executor->aux_dict;
+        for my $name (sort keys %$arrays) {
+            $aux{$name} //= $arg{aux_params}{$name};
+            $arrays->{$name}->set($aux{$name} // 0);
+        }
+    }
+    my @dtypes = map { $_->outputs->[0]->dtype } @executors;
+    my ($widest) = sort { ($width{ $dtypes[$b] } // 0) <=> ($width{ $dtypes[$a] } // 0) } 0 .. $#dtypes;
+
+    $_->forward(0) for @executors;
+    my @results = map { _results($symbols[$_], $executors[$_], 0) } 0 .. $#executors;
+    my $truth = $arg{ground_truth} // $results[$widest];
+    _compare(\%arg, 'predicting', { map { $_ => $truth->{$_} } keys %{ $results[0] } }, @results);
+    return $truth if $arg{grad_req} eq 'null';
+
+    for my $executor (@executors) {
+        $executor->forward(1);
+        $executor->backward([map { $_->copy } @{ $executor->outputs }]);
+    }
+    @results = map { _results($symbols[$_], $executors[$_], 1) } 0 .. $#executors;
+    $truth = $arg{ground_truth} // $results[$widest];
+    _compare(\%arg, 'training', $truth, @results);
+    return $truth;
+}
+
 # -- data sets, from ./data where they are there already
 
 sub _fetch
@@ -233,5 +313,10 @@ C<same>, C<allclose>, C<reldiff> and C<almost_equal> compare PDLs; C<same_array>
 C<dies_ok> is a test that a sub dies, C<dies_like> tells whether its error matches. C<randint>, C<rand_shape_2d>,
 C<rand_shape_3d>, C<random_arrays> and C<rand_ndarray> draw with Perl's C<rand>. C<mlp2> and C<conv> are networks;
 C<GetMNIST_ubyte> and C<GetCifar10> fetch data sets into F<./data> unless they are there.
+
+C<check_consistency(sym =E<gt> $symbol, ctx_list =E<gt> [{ ctx =E<gt> ..., shapes =E<gt> ..., type_dict =E<gt> ... }, ...], scale =E<gt> 1, grad_req =E<gt>
+'write', arg_params =E<gt>, aux_params =E<gt>, tol =E<gt>, ground_truth =E<gt>, raise_on_err =E<gt> 1)> binds the symbol once for each entry, fills all
+with the same random numbers, and dies where outputs or gradients differ from those of the widest dtype. C<tol> is a number, or a
+hash by dtype.
 
 =cut

@@ -5,154 +5,83 @@ use warnings;
 use AI::MXNet::Keshi;
 use Scalar::Util qw(blessed);
 
-# MXNet's files, little-endian. A list: magic, 0, the count, the records, the count of names, the names.
-my $LIST = 0x112;
-my ($V1, $V2, $V3) = (0xF993FAC8, 0xF993FAC9, 0xF993FACA);
+# A file of one array is a list: 24 bytes of head, the record, 8 bytes that say that there are no names.
+my $HEAD = pack 'Q<3', 0x112, 0, 1;
+my $TAIL = pack 'Q<', 0;
 
-my @DTYPE = qw(float32 float64 float16 uint8 int32 int8 int64);
-$DTYPE[12] = 'bfloat16';
-my %CODE = map { defined $DTYPE[$_] ? ($DTYPE[$_] => $_) : () } 0 .. $#DTYPE;
-my %SIZE = (
-    float32 => 4,
-    float64 => 8,
-    float16 => 2,
-    bfloat16 => 2,
-    uint8 => 1,
-    int8 => 1,
-    int32 => 4,
-    int64 => 8
-);
-
-sub _invalid { return AI::MXNet::Keshi::fail("Invalid NDArray file format: $_[0]") }
-
-# -- writing
-
-sub encode_one
+# What is in a list or a hash of arrays: parts, and names or undef. A sparse array is a list of its parts.
+sub _parts
 {
-    my $array = shift;
-    my $context = $array->context;
-    my @shape = @{ $array->shape };
-    return
-          pack('L< l< l< q<*', $V2, 0, scalar @shape, @shape)
-        . pack('l<3', $context->device_type_id, $context->device_id, $CODE{ $array->dtype })
-        . $array->bytes;
-}
-
-sub encode
-{
-    my $arrays = shift;
-    my @names = ref $arrays eq 'HASH' ? keys %$arrays : ();
-    my @arrays = ref $arrays eq 'HASH' ? @$arrays{@names} : @$arrays;
-    for my $array (@arrays) {
-        AI::MXNet::Keshi::fail('save: got ' . ($array // 'undef') . ', want an AI::MXNet::NDArray')
-            if not blessed($array)
-            or not $array->isa('AI::MXNet::NDArray');
-    }
-    utf8::encode($_) for @names;
-    return join '', pack('Q<3', $LIST, 0, scalar @arrays), (map { encode_one($_) } @arrays),
-        pack('Q<', scalar @names), map { pack('Q</a*', $_) } @names;
-}
-
-sub save
-{
-    my ($file, $arrays) = @_;
-    AI::MXNet::Keshi::fail('save: got ' . ($arrays // 'undef') . ', want a list or a hash of arrays')
+    my ($who, $arrays) = @_;
+    AI::MXNet::Keshi::fail("$who: got " . ($arrays // 'undef') . ', want a list or a hash of arrays')
         if blessed($arrays)
         or ref($arrays) !~ /^(?:ARRAY|HASH)$/;
-    my $bytes = encode($arrays);
+    my @names = ref $arrays eq 'HASH' ? keys %$arrays : ();
+    my @arrays = ref $arrays eq 'HASH' ? @$arrays{@names} : @$arrays;
+    my @parts = map { blessed($_) && $_->can('parts') ? $_->parts : $_ } @arrays;
+    return (\@parts, @names ? \@names : undef);
+}
+
+sub _array
+{
+    my $part = shift;
+    return ref $part eq 'ARRAY' ? AI::MXNet::NDArray::Sparse->from_parts(@$part) : $part;
+}
+
+sub _write
+{
+    my ($file, $bytes) = @_;
     open my $out, '>:raw', $file or AI::MXNet::Keshi::fail("save: cannot write $file: $!");
     print {$out} $bytes or AI::MXNet::Keshi::fail("save: cannot write $file: $!");
     close $out or AI::MXNet::Keshi::fail("save: cannot write $file: $!");
     return;
 }
 
-# -- reading; `$bytes` is a reference, `$at` the place in it
-
-sub _take
+sub encode
 {
-    my ($bytes, $at, $format, $size) = @_;
-    _invalid("it ends after $$at bytes of what should follow") if $$at + $size > length $$bytes;
-    my @values = unpack $format, substr $$bytes, $$at, $size;
-    $$at += $size;
-    return wantarray ? @values : $values[0];
+    my $arrays = shift;
+    return AI::MXNet::Keshi::save_parts('params', _parts('save', $arrays));
 }
 
-sub _dims
+sub save
 {
-    my ($bytes, $at, $count, $letter, $size) = @_;
-    _invalid("an array of $count dimensions") if $count < 0 or $count > 32;
-    my @dims = _take($bytes, $at, "$letter$count", $size * $count);
-    _invalid("a dimension of $_") for grep { $_ < 0 } @dims;
-    return @dims;
+    my ($file, $arrays) = @_;
+    my ($parts, $names) = _parts('save', $arrays);
+    AI::MXNet::Keshi::save_file($file, $parts, $names)
+        or _write($file, AI::MXNet::Keshi::save_parts('params', $parts, $names));
+    return;
 }
 
-# One record at offset `$start`: the array (undef for a record of none) and the offset behind it.
-sub decode_one
+# The formats of others: npy, npz, safetensors.
+sub save_as
 {
-    my ($bytes, $start) = @_;
-    my $at = $start;
-    my $magic = _take($bytes, \$at, 'L<', 4);
-    my @shape;
-    if ($magic == $V2) {
-        my $stype = _take($bytes, \$at, 'l<', 4);
-        AI::MXNet::Keshi::fail("load: a sparse array (storage type $stype), and this build reads dense ones")
-            if $stype != 0;
-        @shape = _dims($bytes, \$at, scalar _take($bytes, \$at, 'l<', 4), 'q<', 8);
-    } elsif ($magic == $V1) {
-        @shape = _dims($bytes, \$at, scalar _take($bytes, \$at, 'l<', 4), 'q<', 8);
-    } elsif ($magic == $V3) {
-        _invalid('an array with NumPy shape semantics');
-    } else {
-        @shape = _dims($bytes, \$at, $magic, 'L<', 4);
-    }
-    return (undef, $at) if not @shape;
-    my ($device, $id, $code) = _take($bytes, \$at, 'l<3', 12);
-    my $dtype = $code >= 0 ? $DTYPE[$code] : undef;
-    _invalid("a dtype numbered $code") if not defined $dtype;
-    my $size = $SIZE{$dtype};
-    for my $dim (@shape) {
-        $size *= $dim;
-        _invalid("an array of shape @shape in a file of @{[ length $$bytes ]} bytes")
-            if $size > length $$bytes;
-    }
-    my $data = _take($bytes, \$at, 'a*', $size);
-    return (AI::MXNet::NDArray->from_bytes($data, \@shape, dtype => $dtype, ctx => AI::MXNet::Context->cpu), $at);
+    my ($file, $format, $arrays) = @_;
+    my @given = $format eq 'npy' ? ([$arrays], undef) : _parts("save_$format", $arrays);
+    _write($file, AI::MXNet::Keshi::save_parts($format, @given));
+    return;
 }
 
-sub decode
+sub _loaded
 {
-    my $bytes = shift;
-    my $at = 0;
-    _invalid('it is shorter than its header') if not defined $bytes or length $bytes < 24;
-    my ($magic, $reserved, $count) = _take(\$bytes, \$at, 'Q<3', 24);
-    _invalid(sprintf 'it begins with %#x, want %#x', $magic, $LIST) if $magic != $LIST;
-    _invalid("$count arrays in @{[ length $bytes ]} bytes") if $count * 4 > length $bytes;
-    my @arrays;
-    for (1 .. $count) {
-        (my $array, $at) = decode_one(\$bytes, $at);
-        push @arrays, $array;
-    }
-    my $named = _take(\$bytes, \$at, 'Q<', 8);
-    return \@arrays if not $named;
-    _invalid("$named names for $count arrays") if $named != $count;
+    my ($parts, $names) = @_;
+    my @arrays = map { _array($_) } @$parts;
+    return \@arrays if not $names;
     my %named;
-    for my $array (@arrays) {
-        my $length = _take(\$bytes, \$at, 'Q<', 8);
-        my $name = _take(\$bytes, \$at, 'a*', $length);
-        utf8::decode($name);
-        $named{$name} = $array;
-    }
+    @named{@$names} = @arrays;
     return \%named;
 }
 
-sub load
+sub decode { return _loaded(AI::MXNet::Keshi::load_parts(undef, $_[0])) }
+sub load { return _loaded(AI::MXNet::Keshi::load_parts($_[0])) }
+
+# One array as a record, without a list around it.
+sub encode_one
 {
-    my $file = shift;
-    open my $in, '<:raw', $file or AI::MXNet::Keshi::fail("load: cannot read $file: $!");
-    my $bytes = do { local $/ = undef; <$in> };
-    close $in or AI::MXNet::Keshi::fail("load: cannot read $file: $!");
-    return decode($bytes);
+    my $bytes = encode([$_[0]]);
+    return substr $bytes, length $HEAD, -length $TAIL;
 }
+
+sub decode_one { return decode("$HEAD$_[0]$TAIL")->[0] }
 
 1;
 
@@ -160,25 +89,51 @@ __END__
 
 =head1 NAME
 
-AI::MXNet::NDArray::File - arrays in MXNet's binary format
+AI::MXNet::NDArray::File - files of arrays
 
 =head1 SYNOPSIS
 
     use AI::MXNet qw(mx);
     use File::Temp qw(tempdir);
-    my $file = tempdir(CLEANUP => 1) . '/net.params';
-    nd->save($file, { weight => nd->ones([2, 3]), bias => nd->zeros([2]) });
-    my $back = nd->load($file);
-    print "$_ $back->{$_}\n" for sort keys %$back;
+    my $dir = tempdir(CLEANUP => 1);
+    my %net = (weight => nd->ones([2, 3]), bias => nd->zeros([2]));
+    nd->save("$dir/net.params", \%net);
+    nd->save_safetensors("$dir/net.safetensors", \%net);
+    nd->save_npz("$dir/net.npz", \%net);
+    nd->save_npy("$dir/weight.npy", $net{weight});
+    for my $file (qw(net.params net.safetensors net.npz)) {
+        my $back = nd->load("$dir/$file");
+        print "$file: $_ $back->{$_}\n" for sort keys %$back;
+    }
+    my ($weight) = @{ nd->load("$dir/weight.npy") };
 
 =head1 DESCRIPTION
 
 What stands behind C<save>, C<load> and C<load_frombuffer> of L<AI::MXNet::NDArray>, and behind Storable's C<freeze> and
-C<dclone> of arrays. A list of arrays or a hash of them is written as MXNet 1.x writes it; files of all its versions are read.
+C<dclone> of arrays.
+
+C<load> reads every format below, and tells them apart by their first bytes; it gives a hash where there are names, else a list.
 Whatever context an array had, it is read onto C<cpu(0)>.
+
+=over 4
+
+=item save($file, \@arrays), save($file, \%arrays)
+
+MXNet's own format, as MXNet 1.x writes it; files of all its versions are read. Sparse arrays stay sparse.
+
+=item save_npz($file, \%arrays), save_npy($file, $array)
+
+NumPy's; archives are written without compression, and read with it too. NumPy has no C<bfloat16>.
+
+=item save_safetensors($file, \%arrays)
+
+The format that most others exchange weights in.
+
+=back
 
 =head1 DIAGNOSTICS
 
-A file that is damaged or is something else dies with C<Invalid NDArray file format> and the reason.
+A file that is damaged or is something else dies with what is wrong and where: C<Invalid NDArray file format> and the reason. No
+length in a file is believed before it is checked.
 
 =cut

@@ -1,0 +1,82 @@
+MODULE = AI::MXNet::Keshi  PACKAGE = AI::MXNet::Keshi
+
+ # record_function($object, \@inputs, \@outputs, $keep): the outputs as arrays whose gradient is $object->_go_back
+void
+record_function(SV *object, SV *inputs, SV *outputs, bool keep)
+PPCODE:
+    Arrays ins = keshi_arrays(aTHX_ inputs, "Function: inputs", FALSE);
+    Arrays outs = keshi_arrays(aTHX_ outputs, "Function: outputs", FALSE);
+    KsArray **recorded = (KsArray **)keshi_scratch(aTHX_ outs.n * sizeof *recorded);
+    Loan *loan;
+    size_t i;
+    keshi_end_returned_loans(aTHX);
+    Newx(loan, 1, Loan);
+    loan->owner = newSVsv(object);
+    loan->interpreter = keshi_interpreter(aTHX);
+    loan->next = NULL;
+    if (ks_record_function(ins.n, ins.a, outs.n, outs.a, keep, keshi_function_backward, keshi_return_loan, loan, recorded) != 0) {
+        SvREFCNT_dec_NN(loan->owner);
+        Safefree(loan);
+        keshi_fail_last(aTHX);
+    }
+    EXTEND(SP, (SSize_t)outs.n);
+    for (i = 0; i < outs.n; i++)
+        PUSHs(sv_2mortal(keshi_wrap(recorded[i])));
+
+SV *
+einsum(const char *equation, SV *operands)
+CODE:
+    Arrays list = keshi_arrays(aTHX_ operands, "einsum", FALSE);
+    KsArray *out;
+    CHECK(ks_einsum(equation, list.n, list.a, &out));
+    RETVAL = keshi_wrap(out);
+OUTPUT:
+    RETVAL
+
+ # How often the memory of an array was changed in place.
+UV
+version(SV *self)
+CODE:
+    uint64_t version;
+    CHECK(ks_array_version(keshi_array(self, "version"), &version));
+    RETVAL = (UV)version;
+OUTPUT:
+    RETVAL
+
+ # Switches; each returns what was.
+
+int
+set_nan_check(bool on)
+CODE:
+    CHECK(ks_set_nan_check(on, &RETVAL));
+OUTPUT:
+    RETVAL
+
+int
+set_profiling(bool on)
+CODE:
+    CHECK(ks_set_profiling(on, &RETVAL));
+OUTPUT:
+    RETVAL
+
+UV
+profile_clock()
+CODE:
+    RETVAL = (UV)ks_profile_clock();
+OUTPUT:
+    RETVAL
+
+void
+profile_span(SV *name, UV start)
+CODE:
+    CHECK(ks_profile_span(SvPVutf8_nolen(name), start));
+
+ # The trace as JSON, in bytes; with a true argument what was noted is forgotten.
+SV *
+profile_trace(bool reset = FALSE)
+CODE:
+    KsBuffer *buffer;
+    CHECK(ks_profile_trace(reset, &buffer));
+    RETVAL = keshi_take_buffer(aTHX_ buffer);
+OUTPUT:
+    RETVAL
