@@ -10,6 +10,7 @@ pub mod ctc;
 pub mod density;
 pub mod fourier;
 pub mod index;
+pub mod linalg;
 pub mod map;
 pub mod norm;
 pub mod optim;

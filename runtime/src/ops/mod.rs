@@ -18,6 +18,7 @@ pub mod image;
 pub mod index;
 pub mod init;
 pub mod join;
+pub mod linalg;
 pub mod loss;
 pub mod loss_ctc;
 pub mod matrix;
@@ -79,6 +80,10 @@ static TABLES: &[&[&OpDef]] = &[
     index::ravel::TABLE,
     index::take::TABLE,
     join::TABLE,
+    linalg::diagonal::TABLE,
+    linalg::factor::TABLE,
+    linalg::inverse::TABLE,
+    linalg::triangular::TABLE,
     loss::TABLE,
     loss_ctc::TABLE,
     nn_dropout::TABLE,
