@@ -121,7 +121,7 @@ fn steps_back<T: Num>(
         let dh = Shared(carried.ptr().at((dir * size) as isize));
         // Gradients of states become those of the states before, in place of the result. Where there are no cells, nothing is touched.
         let dc = d.c0.map_or(dh, of);
-        // SAFETY (here and below): rows of these sequences, which only this call touches.
+        // SAFETY: rows of these sequences, which only this call touches.
         unsafe {
             if let Some(hy) = d.hy {
                 std::ptr::copy_nonoverlapping(of(hy).at(first), dh.at(first), count);
@@ -163,6 +163,7 @@ fn steps_back<T: Num>(
                 slopes: place(t, slopes, row, 0),
                 slopes_row: row,
             };
+            // SAFETY: the gates' gradients of the step behind have a row for each sequence.
             let done = unsafe {
                 matrices[dir].times(behind, seqs.clone(), |rows, units, sums| {
                     level.run(Part { step, rows, units, sums })
@@ -179,10 +180,12 @@ fn steps_back<T: Num>(
                 for j in units.clone() {
                     let at = (n * hidden + j) as isize;
                     let sum = sums.at.at(((n - rows.start) * sums.row + j - units.start) as isize);
+                    // SAFETY: unit j of sequence n, which only this call touches.
                     unsafe { *of(d.h0).at(at) = *sum + *dh.at(at) };
                 }
             }
         };
+        // SAFETY: as for the steps.
         if let Err(e) = unsafe { matrices[dir].times(behind, seqs.clone(), last) } {
             *failed.lock().unwrap_or_else(PoisonError::into_inner) = Err(e);
         }
@@ -215,8 +218,8 @@ fn products<T: Num>(
         unsafe { *ones.ptr().at(i as isize) = one };
     }
     // Gradients of a bias: sums over all steps and sequences.
+    // SAFETY: columns of the gates' gradients, and a part of the biases' gradients.
     let bias = |from: usize, to: usize, gates: usize| unsafe {
-        // SAFETY: columns of the gates' gradients, and a part of the biases' gradients.
         gemm(
             gates * hidden,
             1,

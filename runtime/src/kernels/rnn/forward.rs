@@ -126,7 +126,7 @@ fn directions<T: Num>(
         let state = |i: usize| Shared(states.ptr().at(((dir * 3 + i) * size) as isize));
         let (h0, c0, hy, cy) = ends(dir);
         let (begin, count) = ((seqs.start * hidden) as isize, seqs.len() * hidden);
-        // SAFETY (here and below): rows of these sequences, which only this call touches.
+        // SAFETY: rows of these sequences, which only this call touches.
         let copy = |from: Shared<T>, to: Shared<T>| unsafe {
             std::ptr::copy_nonoverlapping(from.at(begin), to.at(begin), count)
         };
@@ -156,6 +156,7 @@ fn directions<T: Num>(
                 bias: Shared(params.at((place.bias + 2 * rows - hidden) as isize)),
             };
             let level = level();
+            // SAFETY: the outputs before the step have a row for each sequence.
             let done = unsafe {
                 matrices[dir].times(Some((step.h, hidden)), seqs.clone(), |rows, units, sums| {
                     level.run(Part { step, rows, units, sums })
