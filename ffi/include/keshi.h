@@ -269,12 +269,6 @@ const char *ks_last_error(void);
 // Code of this thread's last failure, a KsErrorCode; 0 when there was none. Codes keep their numbers for ever.
 int32_t ks_last_error_code(void);
 
-// Makes `text` this thread's last failure and returns -1: how a function of the caller's own that the library calls
-// reports one. `code` is a KsErrorCode; any other counts as KS_ERROR_ARGUMENT. NULL is an empty text.
-// Requires: `text` is NULL or a string.
-int ks_fail(int32_t code,
-            const char *text);
-
 // Makes an array with unspecified content. `dtype` is a KsDType, `device_type` a KsDeviceType.
 // `*out` is the caller's, to be freed with ks_array_free.
 // Fails when the dtype, device or shape is unusable or memory cannot be had.
@@ -675,6 +669,12 @@ int ks_grad(size_t n,
             int create_graph,
             int train_mode,
             KsArray **out);
+
+// Makes `text` this thread's last failure and returns -1: how a function of the caller's own that the library calls
+// reports one. `code` is a KsErrorCode; any other counts as KS_ERROR_ARGUMENT. NULL is an empty text.
+// Requires: `text` is NULL or a string.
+int ks_fail(int32_t code,
+            const char *text);
 
 // Says that `outputs` were computed from `inputs`, with recording off, and that `backward(owner, …)` is the gradient.
 // Into `recorded[0..num_outputs)` go new handles on the outputs' memory, with that history when this thread records and

@@ -1,14 +1,54 @@
 //! Functions with a gradient of their own, written in the language of the caller.
 
-use crate::error::last;
-use crate::guard::guard;
+use crate::error::{last, remember};
+use crate::guard::{guard, guard_or};
 use crate::handle::{arrays, give, out, refs};
 use crate::types::{KsArray, KsBackward};
 use keshi::custom::{Function, record};
-use keshi::{Array, Result, bail};
-use std::ffi::{c_int, c_void};
+use keshi::{Array, Error, ErrorKind, Result, bail};
+use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr;
 use std::sync::Arc;
+
+/// Makes `text` this thread's last failure and returns -1: how a function of the caller's own that the library calls
+/// reports one. `code` is a KsErrorCode; any other counts as KS_ERROR_ARGUMENT. NULL is an empty text.
+/// # Safety
+/// `text` is NULL or a string.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ks_fail(code: i32, text: *const c_char) -> c_int {
+    guard_or("ks_fail", -1, || {
+        let kind = kind(code).unwrap_or(ErrorKind::Argument);
+        // SAFETY: the caller's promise.
+        let text = (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) }.to_string_lossy());
+        remember(&Error::new(kind, text.unwrap_or_default()));
+        -1
+    })
+}
+
+const KINDS: [ErrorKind; 10] = [
+    ErrorKind::Shape,
+    ErrorKind::Dtype,
+    ErrorKind::Param,
+    ErrorKind::UnknownOp,
+    ErrorKind::Autograd,
+    ErrorKind::Memory,
+    ErrorKind::Argument,
+    ErrorKind::Io,
+    ErrorKind::Numeric,
+    ErrorKind::Internal,
+];
+
+/// What the caller's function failed with.
+fn failure() -> Error {
+    let Some((code, text)) = last() else {
+        return Error::new(ErrorKind::Autograd, "a function of the caller's own failed without saying why");
+    };
+    Error::new(kind(code).unwrap_or(ErrorKind::Internal), text)
+}
+
+fn kind(code: i32) -> Option<ErrorKind> {
+    KINDS.into_iter().find(|k| *k as i32 == code)
+}
 
 /// A caller's function and what belongs to it.
 struct Foreign {
@@ -74,7 +114,7 @@ impl Function for Foreign {
             )
         };
         if status != 0 {
-            return Err(last());
+            return Err(failure());
         }
         let handles = std::mem::take(&mut found.0);
         // SAFETY: the function gave these handles away.

@@ -1,9 +1,8 @@
 //! The last error of each thread.
 
-use crate::guard::guard_or;
-use keshi::{Error, ErrorKind};
+use keshi::Error;
 use std::cell::RefCell;
-use std::ffi::{CStr, CString, c_char, c_int};
+use std::ffi::{CString, c_char};
 
 struct Last {
     code: i32,
@@ -35,41 +34,9 @@ pub extern "C" fn ks_last_error_code() -> i32 {
     LAST.try_with(|l| l.borrow().as_ref().map_or(0, |l| l.code)).unwrap_or(0)
 }
 
-/// Makes `text` this thread's last failure and returns -1: how a function of the caller's own that the library calls
-/// reports one. `code` is a KsErrorCode; any other counts as KS_ERROR_ARGUMENT. NULL is an empty text.
-/// # Safety
-/// `text` is NULL or a string.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn ks_fail(code: i32, text: *const c_char) -> c_int {
-    guard_or("ks_fail", -1, || {
-        let kind = KINDS.into_iter().find(|k| *k as i32 == code).unwrap_or(ErrorKind::Argument);
-        // SAFETY: the caller's promise.
-        let text = (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) }.to_string_lossy());
-        remember(&Error::new(kind, text.unwrap_or_default()));
-        -1
-    })
-}
-
-const KINDS: [ErrorKind; 10] = [
-    ErrorKind::Shape,
-    ErrorKind::Dtype,
-    ErrorKind::Param,
-    ErrorKind::UnknownOp,
-    ErrorKind::Autograd,
-    ErrorKind::Memory,
-    ErrorKind::Argument,
-    ErrorKind::Io,
-    ErrorKind::Numeric,
-    ErrorKind::Internal,
-];
-
-/// The last failure as an error, to be passed on from a function of the caller's own.
-pub(crate) fn last() -> Error {
-    let found =
-        LAST.try_with(|l| l.borrow().as_ref().map(|l| (l.code, l.text.to_string_lossy().into_owned())));
-    let Ok(Some((code, text))) = found else {
-        return Error::new(ErrorKind::Autograd, "a function of the caller's own failed without saying why");
-    };
-    let kind = KINDS.into_iter().find(|k| *k as i32 == code).unwrap_or(ErrorKind::Internal);
-    Error::new(kind, text)
+/// Code and text of the last failure.
+pub(crate) fn last() -> Option<(i32, String)> {
+    LAST.try_with(|l| l.borrow().as_ref().map(|l| (l.code, l.text.to_string_lossy().into_owned())))
+        .ok()
+        .flatten()
 }

@@ -93,10 +93,53 @@ my %work = (
         eval { nd->zeros([2], dtype => 'x') };
     },
     'files' => sub { my $b = AI::MXNet::NDArray::File::encode({ x => $x }); nd->load_frombuffer($b) },
+    'other formats' => sub {
+        for my $format (qw(npz safetensors)) {
+            my $bytes = AI::MXNet::Keshi::save_parts($format, [$x, $y], ['x', 'y']);
+            nd->load_frombuffer($bytes);
+            eval { nd->load_frombuffer(substr $bytes, 0, 100) };
+        }
+    },
+    'indexing' => sub {
+        $x->index('::-1, 0');
+        $x->index([mask => $x > 2]);
+        $x->index([0, 1], [1, 0]);
+        $x->copy->index_put(['...', 0], 5);
+        eval { $x->index(9) };
+    },
+    'einsum' => sub {
+        nd->einsum('ij,jk->ik', $x, $y);
+        eval { nd->einsum('ij,jk', $x) };
+    },
+    'sparse arrays' => sub {
+        my $s = nd->sparse->csr_matrix($x);
+        my $z = $s * 2 + $x;
+        $s += $s;
+        nd->dot($s, $x, transpose_a => 1)->indices;
+        $x->tostype('row_sparse')->retain([0]);
+        nd->load_frombuffer(AI::MXNet::NDArray::File::encode([$s]));
+        $s->attach_grad;
+        autograd->record(sub { $z = nd->dot($s, $x) });
+        $z->backward;
+        $s->grad->data;
+    },
+    'DLPack' => sub { my $d = $x->to_dlpack; nd->from_dlpack($x->to_dlpack) },
+    'watching' => sub {
+        mx->profiler->start;
+        mx->profiler->span(x => sub { $x + 1 });
+        mx->profiler->stop;
+        scalar mx->profiler->summary;
+        mx->profiler->trace;
+        eval {
+            autograd->detect_anomaly(sub { nd->array([-1])->log });
+        };
+        mx->memory;
+    },
     'Storable' => sub { Storable::dclone({ x => $x }) },
     'contexts' => sub { mx->cpu(1) == mx->gpu; "" . mx->cpu; local $mx::Context = $ctx; nd->ones([1]) },
     'random' => sub { mx->random->seed(1); nd->random->uniform(0, 1, shape => [3]); nd->random->normal(shape => 2) },
 );
+nd->sparse->csr_matrix($x)->tostype('default');
 nd->load_frombuffer(do { require AI::MXNet::NDArray::File; AI::MXNet::NDArray::File::encode([$x]) });
 for my $name (sort keys %work) {
     my $code = $work{$name};

@@ -33,6 +33,30 @@ CODE:
 OUTPUT:
     RETVAL
 
+ # Where elements are not 0, counted row by row, as an array of int64.
+void
+places(SV *self)
+PPCODE:
+    KsArray *a = keshi_array(self, "places"), *out;
+    Dims dims = { 1, { 0 } };
+    Device cpu = { KS_CPU, 0 };
+    I32 dtype;
+    size_t n;
+    void *data, *to;
+    SV *result;
+    CHECK(ks_array_dtype(a, &dtype));
+    if (dtype != KS_FLOAT32 && dtype != KS_FLOAT64) {
+        a = MG_ARRAY(keshi_magic(keshi_cast(aTHX_ a, KS_FLOAT32)));
+        dtype = KS_FLOAT32;
+    }
+    CHECK(ks_array_size(a, &n));
+    CHECK(ks_array_data(a, &data));
+    dims.d[0] = keshi_places(dtype, data, n, NULL);
+    result = keshi_new(aTHX_ KS_INT64, &dims, cpu, &out);
+    CHECK(ks_array_data(out, &to));
+    (void)keshi_places(dtype, data, n, (int64_t *)to);
+    RETURN_SV(result);
+
  # How often the memory of an array was changed in place.
 UV
 version(SV *self)

@@ -119,3 +119,25 @@ static bool keshi_wants_sparse(pTHX_ SV *stype)
 {
     return stype && SvOK(stype) && strNE(SvPV_nolen(stype), "default");
 }
+
+#define PLACES(type)                                                                                                \
+    STMT_START {                                                                                                    \
+        const type *from = (const type *)data;                                                                      \
+        for (i = 0; i < n; i++)                                                                                     \
+            if (from[i] != 0) {                                                                                     \
+                if (places)                                                                                         \
+                    places[found] = (int64_t)i;                                                                     \
+                found++;                                                                                            \
+            }                                                                                                       \
+    } STMT_END
+
+/* How many elements are not 0, and where when there is room for it. Others than floats are cast before. */
+static size_t keshi_places(I32 dtype, const void *data, size_t n, int64_t *places)
+{
+    size_t i, found = 0;
+    if (dtype == KS_FLOAT64)
+        PLACES(double);
+    else
+        PLACES(float);
+    return found;
+}

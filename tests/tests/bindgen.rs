@@ -2,8 +2,9 @@
 //! Rust one. `bindgen/` holds what bindgen makes; `KESHI_BLESS=1 cargo test --release -p keshi-tests --test bindgen`
 //! writes it anew. Also pins the list of symbols.
 
-/// Functions over the Rust types, so that a wrong signature does not compile.
-#[allow(clippy::all, dead_code, non_camel_case_types, unused_imports)]
+/// Functions over the Rust types, so that a wrong signature does not compile. What a handle points to has no layout that C
+/// could see, on purpose.
+#[allow(clippy::all, dead_code, improper_ctypes, non_camel_case_types, unused_imports)]
 #[expect(improper_ctypes, reason = "handles point to structs that C never sees inside")]
 mod functions {
     include!("bindgen/functions.rs");

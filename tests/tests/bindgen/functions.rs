@@ -11,7 +11,6 @@ unsafe extern "C" { pub fn ks_memory_reset_peak () -> :: std :: os :: raw :: c_i
 unsafe extern "C" { pub fn ks_memory_trim () -> :: std :: os :: raw :: c_int ; }
 unsafe extern "C" { pub fn ks_last_error () -> * const :: std :: os :: raw :: c_char ; }
 unsafe extern "C" { pub fn ks_last_error_code () -> i32 ; }
-unsafe extern "C" { pub fn ks_fail (code : i32 , text : * const :: std :: os :: raw :: c_char) -> :: std :: os :: raw :: c_int ; }
 unsafe extern "C" { pub fn ks_array_new (dtype : i32 , ndim : usize , dims : * const usize , device_type : i32 , device_id : i32 , out : * mut * mut KsArray) -> :: std :: os :: raw :: c_int ; }
 unsafe extern "C" { pub fn ks_array_from_data (data : * const :: std :: os :: raw :: c_void , nbytes : usize , dtype : i32 , ndim : usize , dims : * const usize , device_type : i32 , device_id : i32 , out : * mut * mut KsArray) -> :: std :: os :: raw :: c_int ; }
 unsafe extern "C" { pub fn ks_array_from_foreign (data : * mut :: std :: os :: raw :: c_void , nbytes : usize , dtype : i32 , ndim : usize , dims : * const usize , release : :: std :: option :: Option < unsafe extern "C" fn (arg1 : * mut :: std :: os :: raw :: c_void) > , owner : * mut :: std :: os :: raw :: c_void , out : * mut * mut KsArray) -> :: std :: os :: raw :: c_int ; }
@@ -70,6 +69,7 @@ unsafe extern "C" { pub fn ks_fresh_grad (a : * const KsArray , out : * mut :: s
 unsafe extern "C" { pub fn ks_set_fresh_grad (a : * mut KsArray , fresh : :: std :: os :: raw :: c_int) -> :: std :: os :: raw :: c_int ; }
 unsafe extern "C" { pub fn ks_backward (n : usize , heads : * const * mut KsArray , head_grads : * const * mut KsArray , retain_graph : :: std :: os :: raw :: c_int , create_graph : :: std :: os :: raw :: c_int , train_mode : :: std :: os :: raw :: c_int) -> :: std :: os :: raw :: c_int ; }
 unsafe extern "C" { pub fn ks_grad (n : usize , heads : * const * mut KsArray , head_grads : * const * mut KsArray , num_vars : usize , vars : * const * mut KsArray , retain_graph : :: std :: os :: raw :: c_int , create_graph : :: std :: os :: raw :: c_int , train_mode : :: std :: os :: raw :: c_int , out : * mut * mut KsArray) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_fail (code : i32 , text : * const :: std :: os :: raw :: c_char) -> :: std :: os :: raw :: c_int ; }
 unsafe extern "C" { pub fn ks_record_function (num_inputs : usize , inputs : * const * mut KsArray , num_outputs : usize , outputs : * const * mut KsArray , keep_outputs : :: std :: os :: raw :: c_int , backward : KsBackward , release : :: std :: option :: Option < unsafe extern "C" fn (owner : * mut :: std :: os :: raw :: c_void) > , owner : * mut :: std :: os :: raw :: c_void , recorded : * mut * mut KsArray) -> :: std :: os :: raw :: c_int ; }
 unsafe extern "C" { pub fn ks_set_nan_check (on : :: std :: os :: raw :: c_int , previous : * mut :: std :: os :: raw :: c_int) -> :: std :: os :: raw :: c_int ; }
 unsafe extern "C" { pub fn ks_set_profiling (on : :: std :: os :: raw :: c_int , previous : * mut :: std :: os :: raw :: c_int) -> :: std :: os :: raw :: c_int ; }

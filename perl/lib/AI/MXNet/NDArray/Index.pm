@@ -57,8 +57,8 @@ sub _mask_lists
     my @covered = @$shape[$axis .. ($axis + $#dims <= $#$shape ? $axis + $#dims : $#$shape)];
     _fail("a mask of shape (@dims) does not fit the axes from $axis on, of sizes (@covered)") if "@dims" ne "@covered";
     my @lists = map { [] } @dims;
-    my @values = $mask->aspdl->list;
-    for my $flat (grep { $values[$_] != 0 } 0 .. $#values) {
+    my $places = AI::MXNet::Keshi::places($mask);
+    for my $flat ($places->size ? $places->aspdl->list : ()) {
         for my $i (reverse 0 .. $#dims) {
             unshift @{ $lists[$i] }, $flat % $dims[$i];
             $flat = int($flat / $dims[$i]);

@@ -70,30 +70,31 @@ sub _result
     return 'default';
 }
 
+# The value with dense arrays for sparse ones; `$entries` notes which stands for which.
+sub _dense
+{
+    my ($value, $entries) = @_;
+    return [map { _dense($_, $entries) } @$value] if ref $value eq 'ARRAY' and grep { _is_sparse($_) } @$value;
+    return $value if not _is_sparse($value);
+    my $entry = $entries->{ $value->handle } //= do {
+        my $array = AI::MXNet::AutoGrad->is_recording ? $value->twin : $value->dense;
+        $array->writable($value->writable);
+        { sparse => $value, array => $array, version => AI::MXNet::Keshi::version($array) };
+    };
+    return $entry->{array};
+}
+
 # `$function` is the full name of the C function, the rest what it was called with.
 sub invoke
 {
     my ($function, @args) = @_;
     my ($name) = $function =~ /(\w+)$/;
     my %dense;
-    my $make_dense;
-    $make_dense = sub {
-        my $value = shift;
-        return [map { $make_dense->($_) } @$value] if ref $value eq 'ARRAY' and grep { _is_sparse($_) } @$value;
-        return $value if not _is_sparse($value);
-        my $entry = $dense{ $value->handle } //= do {
-            my $array = AI::MXNet::AutoGrad->is_recording ? $value->twin : $value->dense;
-            $array->writable($value->writable);
-            { sparse => $value, array => $array, version => AI::MXNet::Keshi::version($array) };
-        };
-        return $entry->{array};
-    };
     my $stype = _result($name, @args);
     my @plain = map {
         my $arg = $_;
-        ref $arg eq 'HASH' ? { map { $_ => $make_dense->($arg->{$_}) } keys %$arg } : $make_dense->($arg)
+        ref $arg eq 'HASH' ? { map { $_ => _dense($arg->{$_}, \%dense) } keys %$arg } : _dense($arg, \%dense)
     } @args;
-    undef $make_dense;
     my $result = do {
         no strict 'refs';
         &{$function}(@plain);

@@ -36,14 +36,14 @@ sub _row_ends
     return $ends->cumusumover;
 }
 
-# The row of each element, from where each row begins.
+# The row of each element, from where each row begins: how many rows have begun before it.
 sub _element_rows
 {
     my $ends = shift;
-    my $count = $ends->nelem - 1;
-    return PDL->zeroes(PDL::longlong(), 0) if $count < 1 or $ends->at(-1) == 0;
-    my $lengths = $ends->slice('1:-1') - $ends->slice('0:-2');
-    return $lengths->indx->rld(PDL->sequence(PDL::longlong(), $count));
+    my ($rows, $count) = ($ends->nelem - 1, $ends->at(-1));
+    my $begun = PDL->zeroes(PDL::longlong(), $count + 1);
+    PDL::indadd(PDL->ones(PDL::longlong(), $rows - 1), $ends->slice('1:-2'), $begun) if $rows > 1;
+    return $count ? $begun->slice([0, $count - 1])->cumusumover : PDL->zeroes(PDL::longlong(), 0);
 }
 
 sub of_dense
@@ -55,10 +55,11 @@ sub of_dense
     my $p = $dense->detach->aspdl;
     if ($stype eq 'csr') {
         my $columns = $rest[0];
-        my $which = PDL::which($p->flat != 0)->longlong;
+        my $places = AI::MXNet::Keshi::places($dense->detach);
+        my $count = $places->size;
+        my $which = $count ? $places->aspdl : PDL->zeroes(PDL::longlong(), 0);
         my $data = $p->flat->index($which)->sever;
-        my $count = $which->nelem;
-        my $row = $count ? PDL->new(PDL::longlong(), ($which - $which % $columns) / $columns) : $which;
+        my $row = $count ? ($which - $which % $columns) / $columns : $which;
         return {
             data => _array($data, [$count], %opt),
             indices => _array($which % $columns, [$count], %index),
@@ -67,10 +68,11 @@ sub of_dense
     }
     my $size = List::Util::product(1, @rest);
     my $flat = $p->reshape($size, $rows);
-    my $kept = PDL::which(($flat != 0)->orover);
+    my $kept = AI::MXNet::Keshi::places(AI::MXNet::NDArray->array(($flat != 0)->orover));
+    my $count = $kept->size;
     return {
-        data => _array($flat->dice_axis(1, $kept)->sever, [$kept->nelem, @rest], %opt),
-        indices => _array($kept->longlong, [$kept->nelem], %index)
+        data => _array($count ? $flat->dice_axis(1, $kept->aspdl)->sever : undef, [$count, @rest], %opt),
+        indices => $kept->as_in_context($dense->context)
     };
 }
 
