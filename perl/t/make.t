@@ -98,6 +98,17 @@ is(join(' ', $x->size, $x->ndim, $x->len, $x->dtype, $x->stype, $x->writable), '
 is(nd->size([4, 5]), 20, 'size of a shape');
 is("$x", '<AI::MXNet::NDArray 2x2 @cpu(0)>', 'as text');
 is($x->show, "[[1 2]\n [3 4]]\n2x2 float32 \@cpu(0)\n", 'show');
+is(
+    nd->array([[-1.5, 20], [3, 4]])->show,
+    "[[-1.5   20]\n [   3    4]]\n2x2 float32 \@cpu(0)\n",
+    'show puts columns below each other'
+);
+is(nd->array([12345678], dtype => 'int64')->show, "[12345678]\n1 int64 \@cpu(0)\n", 'show gives whole numbers whole');
+like(
+    nd->zeros([20, 2, 9])->show,
+    qr/\A\[\[\[0 0 0 \.\.\. 0 0 0\]\n  \[.*\]\]\n \.\.\.\n \[\[0/s,
+    'show of three dimensions'
+);
 like(nd->zeros([100])->show, qr/^\[0 0 0 \.\.\. 0 0 0\]\n100 float32/, 'show leaves the middle out');
 is(nd->array([2.5])->asscalar, 2.5, 'asscalar');
 is(nd->array([9007199254740993], dtype => 'int64')->asscalar, '9007199254740993', 'asscalar of a wide integer');

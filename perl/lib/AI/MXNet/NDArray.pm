@@ -367,26 +367,46 @@ sub histogram
     return $self->_histogram(@args);
 }
 
-# Shape, dtype and values, the middle left out where there are many.
+# Values in columns, the middle left out where there are many; shape, dtype and context.
 sub show
 {
     my $self = shift;
-    my @shape = @{ $self->shape };
-    my $body = $self->size ? _cells($self->astype('float64'), 0) : '[]';
-    return sprintf "%s\n%s %s @%s\n", $body, join('x', @shape), $self->dtype, $self->context;
+    my $format = $self->dtype =~ /int/ ? '%d' : '%.6g';
+    my $cells = $self->size ? _cells($self->detach, $format) : [];
+    my $width = 0;
+    my @all = ($cells);
+    while (@all) {
+        my $cell = pop @all;
+        if (ref $cell) { push @all, @$cell }
+        elsif ($cell ne '...' and length $cell > $width) { $width = length $cell }
+    }
+    return sprintf "%s\n%s %s @%s\n", _brackets($cells, $width, 0), join('x', @{ $self->shape }), $self->dtype,
+        $self->context;
 }
 
+# The entries that are shown, nested as the axes are.
 sub _cells
 {
-    my ($array, $depth) = @_;
+    my ($array, $format) = @_;
     my $rows = $array->len;
-    my @at = $rows > 8 ? (0 .. 2, undef, $rows - 3 .. $rows - 1) : 0 .. $rows - 1;
-    if ($array->ndim == 1) {
-        my @values = $array->aspdl->list;
-        return '[' . join(' ', map { defined $_ ? sprintf '%.6g', $values[$_] : '...' } @at) . ']';
-    }
-    my $gap = "\n" . ' ' x ($depth + 1);
-    return '[' . join($gap, map { defined $_ ? _cells($array->at($_), $depth + 1) : '...' } @at) . ']';
+    my @ends = $rows > 8 ? ([0, 2], [$rows - 3, $rows - 1]) : ([0, $rows - 1]);
+    my @parts = map {
+        my ($from, $to) = @$_;
+        my @part =
+            $array->ndim == 1
+            ? map { sprintf $format, $_ } $array->view_rows($from, $to + 1)->aspdl->list
+            : map { _cells($array->at($_), $format) } $from .. $to;
+        \@part
+    } @ends;
+    return [@{ $parts[0] }, map { ('...', @$_) } @parts[1 .. $#parts]];
+}
+
+sub _brackets
+{
+    my ($cells, $width, $depth) = @_;
+    return '[' . join(' ', map { $_ eq '...' ? $_ : sprintf '%*s', $width, $_ } @$cells) . ']'
+        if not grep { ref } @$cells;
+    return '[' . join("\n" . ' ' x ($depth + 1), map { ref ? _brackets($_, $width, $depth + 1) : $_ } @$cells) . ']';
 }
 
 # -- namespaces of operators
