@@ -148,4 +148,10 @@ for my $stype (qw(csr row_sparse)) {
     is(rand_ndarray([4, 4], $stype)->stype, $stype, 'rand_ndarray');
 }
 
+my ($wide) = rand_sparse_ndarray([32, 1_000_000], 'csr', density => 0.001, distribution => 'powerlaw');
+is_deeply($wide->shape, [32, 1_000_000], 'a wide one');
+is($wide->data->size, 32_000, 'has as many elements as the density says');
+is_deeply([$wide->indptr->slice([0, 4])->aspdl->list], [0, 2, 6, 14, 30], 'rows double');
+ok(eval { $wide->check_format; 1 }, 'and are in order') or diag $@;
+
 done_testing;

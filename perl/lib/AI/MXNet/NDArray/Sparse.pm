@@ -255,7 +255,7 @@ sub writable
     return $self->{writable};
 }
 
-for my $name (qw(at reshape size)) {
+for my $name (qw(at reshape size _at _slice)) {
     no strict 'refs';
     *$name = sub { return _fail("$name: Not implemented for a sparse array") };
 }
@@ -466,8 +466,11 @@ sub random
 {
     my ($class, $shape, $stype, %opt) = @_;
     my $density = $opt{density} // rand;
-    my $p = PDL->random(reverse @$shape);
-    $p = $p * 2 - 1 if ($opt{distribution} // 'uniform') eq 'uniform';
+    if ($stype eq 'csr' and ($opt{distribution} // '') eq 'powerlaw') {
+        my $array = AI::MXNet::NDArray::Sparse::Parts::powerlaw(@$shape, $density, dtype => $opt{dtype} // 'float32');
+        return ($array, [$array->indptr, $array->indices, $array->data]);
+    }
+    my $p = PDL->random(reverse @$shape) * 2 - 1;
     if ($stype eq 'row_sparse') {
         my $rows = $opt{rsp_indices};
         my %kept =

@@ -176,6 +176,37 @@ sub retained
     return AI::MXNet::NDArray::Sparse::_of_parts(row_sparse => $shape, { data => $kept, indices => $indices });
 }
 
+# A random csr array whose rows grow by a factor of two: row r has up to 2^(r + 1) elements from its first column on, as far as the
+# whole number of elements goes; no row is empty before that is used up.
+sub powerlaw
+{
+    my ($rows, $columns, $density, %opt) = @_;
+    my $left = int $rows * $columns * $density;
+    my @counts = (0) x $rows;
+    for my $count (@counts) {
+        $left-- > 0 and $count = 1 or last;
+    }
+    for my $row (0 .. $rows - 1) {
+        last if $left <= 0;
+        my $most = $row < 40 && 2**($row + 1) < $columns ? 2**($row + 1) : $columns;
+        my $more = $most - 1 < $left ? $most - 1 : $left;
+        $counts[$row] += $more;
+        $left -= $more;
+    }
+    my @ends = (0);
+    push @ends, $ends[-1] + $_ for @counts;
+    my @columns = map { PDL->sequence(PDL::longlong(), $_) } grep { $_ } @counts;
+    my $indices = List::Util::reduce { $a->append($b) } @columns;
+    return AI::MXNet::NDArray::Sparse::_of_parts(
+        csr => [$rows, $columns],
+        {
+            data => _array(PDL->random($ends[-1] || 1) * 2 + 1.001, [$ends[-1]], %opt),
+            indices => _array($indices, [$ends[-1]], %WHOLE),
+            indptr => _array(PDL->new(\@ends), [$rows + 1], %WHOLE)
+        }
+    );
+}
+
 # -- order
 
 sub _ascending
