@@ -15,7 +15,8 @@ sub modules
 
 my @perl = ($^X, (map { "-I$_" } grep { !ref } @INC), '-Mstrict', '-Mwarnings');
 # Operators that the others need.
-my %needs = (Contrib => '_contrib_box_iou', LinAlg => '_linalg_gemm2', Image => '_image_to_tensor');
+my %needs =
+    (Files => '_parse_csv', Contrib => '_contrib_box_iou', LinAlg => '_linalg_gemm2', Image => '_image_to_tensor');
 for my $module (modules('lib')) {
     my ($name) = $module =~ /(\w+)\.pm$/;
     next if $needs{$name} and not AI::MXNet::NDArray->can($needs{$name});

@@ -28,7 +28,7 @@ around BUILDARGS => sub {
     my ($orig, $class, @args) = @_;
     my %given;
     for my $name (qw(data label)) {
-        last if not @args or defined $args[0] and not ref $args[0] and $named{ $args[0] };
+        last if not @args or defined $args[0] and not ref $args[0];
         $given{$name} = shift @args;
     }
     AI::MXNet::Keshi::fail('NDArrayIter: got an odd number of named arguments') if @args % 2;
