@@ -28,6 +28,7 @@ pub mod sequence;
 pub mod softmax;
 pub mod sort;
 pub mod special;
+pub mod text;
 pub mod zip;
 
 mod lane;

@@ -36,6 +36,7 @@ pub mod sequence;
 pub mod shape_ops;
 pub mod slice;
 pub mod softmax;
+pub mod text;
 pub mod view;
 
 use crate::error::Result;
@@ -124,6 +125,7 @@ static TABLES: &[&[&OpDef]] = &[
     shape_ops::view::TABLE,
     slice::TABLE,
     softmax::TABLE,
+    text::TABLE,
     view::TABLE,
 ];
 
