@@ -27,6 +27,7 @@ pub mod select;
 pub mod sequence;
 pub mod softmax;
 pub mod sort;
+pub mod spatial;
 pub mod special;
 pub mod text;
 pub mod zip;

@@ -37,6 +37,7 @@ pub mod shape_ops;
 pub mod slice;
 pub mod softmax;
 pub mod text;
+pub mod spatial;
 pub mod view;
 
 use crate::error::Result;
@@ -126,6 +127,11 @@ static TABLES: &[&[&OpDef]] = &[
     slice::TABLE,
     softmax::TABLE,
     text::TABLE,
+    spatial::correlation::TABLE,
+    spatial::resample::TABLE,
+    spatial::roi::TABLE,
+    spatial::sampler::TABLE,
+    spatial::upsampling::TABLE,
     view::TABLE,
 ];
 

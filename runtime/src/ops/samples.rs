@@ -14,6 +14,8 @@ pub enum Fill {
     Whole(i64, i64),
     /// These values. No gradient is asked for such an input.
     Exact(Vec<f64>),
+    /// These values, of an input that has a gradient.
+    Given(Vec<f64>),
     /// A symmetric positive definite matrix on the last two axes.
     PositiveDefinite,
 }
@@ -164,7 +166,7 @@ impl Draw {
                 v
             }
             Fill::Whole(lo, hi) => (0..n).map(|_| self.int(*lo, *hi - 1) as f64).collect(),
-            Fill::Exact(v) => v.clone(),
+            Fill::Exact(v) | Fill::Given(v) => v.clone(),
             Fill::PositiveDefinite => {
                 let d = *input.dims.last().unwrap_or(&1);
                 let mut out = Vec::with_capacity(n);
