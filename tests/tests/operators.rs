@@ -1,4 +1,6 @@
 //! Checks that hold for every operator and name none: they draw calls from each operator's own sample domain.
+//!
+//! While one works on some operators, `KESHI_OPS=take,dot` checks these alone.
 
 use keshi::backward::{Options, grad_where_reached};
 use keshi::gradcheck::{Check, gradcheck};
@@ -64,7 +66,9 @@ static ALONE: Mutex<()> = Mutex::new(());
 fn for_all(cases: u32, check: impl Fn(&'static OpDef, u64) -> Result<(), String>) {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let mut failed = Vec::new();
-    for op in ops::all().filter(|op| !matches!(op.samples, Samples::None(_))) {
+    let only = std::env::var("KESHI_OPS").ok();
+    let chosen = |name: &str| only.as_ref().is_none_or(|o| o.split(',').any(|n| n == name));
+    for op in ops::all().filter(|op| !matches!(op.samples, Samples::None(_)) && chosen(op.name)) {
         // The same calls on every run, so that a failure can be seen again; more with PROPTEST_CASES times as many.
         let more = std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse::<u32>().ok()).unwrap_or(1);
         let config = Config { cases: cases * more, failure_persistence: None, ..Config::default() };
