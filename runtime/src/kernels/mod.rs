@@ -17,6 +17,7 @@ pub mod optim;
 pub mod others;
 pub mod pad;
 pub mod par;
+pub mod picture;
 pub mod pool;
 pub mod product;
 pub mod random;

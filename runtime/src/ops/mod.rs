@@ -71,6 +71,7 @@ static TABLES: &[&[&OpDef]] = &[
     fourier::TABLE,
     image::augment::TABLE,
     image::border::TABLE,
+    image::decode::TABLE,
     image::place::TABLE,
     image::resize::TABLE,
     image::tensor::TABLE,

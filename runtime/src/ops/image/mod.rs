@@ -3,6 +3,7 @@
 
 pub mod augment;
 pub mod border;
+pub mod decode;
 pub mod place;
 pub mod resize;
 pub mod tensor;
