@@ -228,7 +228,7 @@ impl Correlation {
                 }
                 // SAFETY: the plane of this task.
                 let to = unsafe { out.sub(plane * self.size.0 * self.size.1, self.size.0 * self.size.1).slice_mut::<T>() };
-                for (y, row) in to.chunks_exact_mut(self.size.1).enumerate() {
+                for (y, row) in to.chunks_exact_mut(self.size.1.max(1)).enumerate() {
                     let sums = &sums[(y + self.pad) * wide + self.pad..];
                     row.iter_mut().zip(sums).for_each(|(t, s)| *t = T::from_f64(s / self.count()));
                 }
