@@ -37,6 +37,11 @@ pub mod invoke;
 pub mod views;
 pub mod watch;
 
+/// The worked example of the guide for new operators is compiled and run as it stands there.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/adding-an-operator.md")]
+pub struct AddingAnOperator;
+
 pub use array::Array;
 pub use autograd::node::GradReq;
 pub use device::Device;

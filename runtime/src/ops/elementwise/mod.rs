@@ -24,7 +24,7 @@ use crate::shape::broadcast::{broadcast_strides, collapse};
 use crate::simd::Simd;
 
 /// Runs a unary kernel.
-fn run_map<K: Map + Default>(r: &Run<'_>) -> Result<()> {
+pub fn run_map<K: Map + Default>(r: &Run<'_>) -> Result<()> {
     map(K::default(), r.ins[0].span(), r.outs[0].span());
     Ok(())
 }
@@ -145,6 +145,7 @@ fn zip_with<K: Zip>(k: K, r: &Run<'_>) {
 }
 
 /// Declares a unary kernel: lanes in float32, the same in float64. Integers go through float64 and truncate.
+#[macro_export]
 macro_rules! map_kernel {
     ($(#[$m:meta])* $name:ident: |$s:ident, $x:ident| $lanes:expr $(, lanes64 |$s6:ident, $x6:ident| $lanes64:expr)?,
      |$y:ident| $f64:expr $(, int |$i:ident| $int:expr)?) => {
