@@ -130,6 +130,8 @@ pub struct OpDef {
     pub name: &'static str,
     /// Other names.
     pub aliases: &'static [&'static str],
+    /// The module in whose table it stands, which tells its family.
+    pub module: &'static str,
     /// What it computes, with the formula.
     pub doc: &'static str,
     /// Names of the inputs; of a variadic operator the name of the repeated one.
@@ -178,6 +180,7 @@ impl OpDef {
         OpDef {
             name,
             aliases: &[],
+            module: "",
             doc: "",
             inputs,
             arity: Arity::All,
@@ -362,7 +365,8 @@ impl OpDef {
 #[macro_export]
 macro_rules! table {
     ($($(#[$m:meta])* $name:ident = $op:expr;)*) => {
-        $($(#[$m])* #[allow(missing_docs)] pub static $name: $crate::ops::def::OpDef = $op;)*
+        $($(#[$m])* #[allow(missing_docs)] pub static $name: $crate::ops::def::OpDef =
+            $crate::ops::def::OpDef { module: module_path!(), ..$op };)*
         /// All operators of this file.
         pub static TABLE: &[&$crate::ops::def::OpDef] = &[$(&$name),*];
     };
