@@ -1,4 +1,4 @@
-//! Every function on every level against float64: sampled ranges here, all 2^32 arguments in the ignored tests.
+//! Every function on every level against float64 over sampled ranges. All 2^32 arguments: tests/tests/accuracy.rs.
 
 use super::*;
 use crate::simd::{Level, Work, available};
@@ -34,11 +34,6 @@ macro_rules! functions {
                 #[test]
                 fn sampled() {
                     super::sampled::<super::$t>();
-                }
-                #[test]
-                #[ignore = "all 2^32 arguments on every level: minutes"]
-                fn exhaustive() {
-                    super::exhaustive::<super::$t>();
                 }
             }
         )*
@@ -150,21 +145,6 @@ fn sampled<F: Function>() {
                 F::NAME
             );
         }
-    }
-}
-
-fn exhaustive<F: Function>() {
-    for &level in available() {
-        let mut all = (0.0, 0.0);
-        for high in 0..1u32 << 12 {
-            let xs: Vec<f32> = (0..1u32 << 20).map(|low| f32::from_bits(high << 20 | low)).collect();
-            let w = worst::<F>(level, &xs);
-            if w.0 > all.0 {
-                all = w;
-            }
-        }
-        println!("{:10} {level:?}: {:.3} ulp at {:e} ({:#x})", F::NAME, all.0, all.1, all.1.to_bits());
-        assert!(all.0 <= F::BOUND[(level == Level::Portable) as usize]);
     }
 }
 

@@ -1,0 +1,153 @@
+//! How exact the unary functions of float32 are: against the same operator in float64, in units of the last place, on every level that
+//! the machine has. `docs/accuracy.md` holds the worst over all arguments; it is written by
+//!
+//!     cargo test --release -p keshi-tests --test accuracy -- --ignored
+//!
+//! which takes about an hour on two cores. `KESHI_EVERY=257` takes every 257th argument alone.
+
+use keshi::Array;
+use keshi::invoke::{invoke, parse_named};
+use keshi::ops::def::{Arity, OpDef, ShapeInfer, TypeInfer};
+use keshi::ops::params::Params;
+use keshi::ops::samples::Samples;
+use keshi::simd::{Level, available, with_level};
+use std::fmt::Write;
+use std::path::PathBuf;
+
+/// Arguments that are computed at a time.
+const BLOCK: usize = 1 << 18;
+/// The check of the page takes every so many arguments: a multiple of what thinned pages are made of.
+const SELDOM: u64 = 257 * 163;
+
+/// Functions of one float32: operators that work in place on one array and need no parameter.
+fn functions() -> Vec<(&'static OpDef, Params)> {
+    let plain = |op: &&OpDef| {
+        let same = matches!((op.shape, op.dtype), (ShapeInfer::Same, TypeInfer::Same));
+        let one = op.inputs.len() == 1 && matches!(op.arity, Arity::All) && op.mutates.is_empty();
+        !op.name.starts_with('_') && op.inplace && same && one && matches!(op.samples, Samples::Same(..))
+    };
+    let mut all: Vec<_> =
+        keshi::ops::all().filter(plain).filter_map(|op| Some((op, parse_named(op, &[], 1).ok()?))).collect();
+    all.sort_by_key(|(op, _)| op.name);
+    all
+}
+
+/// The largest error, and its argument.
+#[derive(Clone, Copy, Default)]
+struct Worst {
+    ulp: f64,
+    at: f32,
+}
+
+/// Error of `y` in units of the last place of a float32 as large as `want`. A NaN, infinity or signed zero that should be another is
+/// infinitely wrong.
+fn error(y: f32, want: f64) -> f64 {
+    let r = want as f32;
+    let same = if r.is_nan() {
+        y.is_nan()
+    } else {
+        y == r && (r != 0.0 || want != 0.0 || y.to_bits() == r.to_bits())
+    };
+    match (same, r.is_finite() && y.is_finite() && (y, want) != (0.0, 0.0)) {
+        (true, false) => 0.0,
+        (_, true) => {
+            let unit = (f64::from(r.abs().next_up()) - f64::from(r.abs())).min(2f64.powi(104));
+            (f64::from(y) - want).abs() / unit
+        }
+        _ => f64::INFINITY,
+    }
+}
+
+/// The worst of one function on each level over every `step`th argument.
+fn sweep(op: &'static OpDef, params: &Params, step: u64) -> Vec<Worst> {
+    let mut worst = vec![Worst::default(); available().len()];
+    let mut from = 0u64;
+    while from < 1 << 32 {
+        let xs: Vec<f32> = (0..BLOCK as u64)
+            .map(|i| from + i * step)
+            .take_while(|b| *b < 1 << 32)
+            .map(|b| f32::from_bits(b as u32))
+            .collect();
+        from += BLOCK as u64 * step;
+        let x64: Vec<f64> = xs.iter().map(|&x| f64::from(x)).collect();
+        let run = |x: Array| invoke(op, &[&x], params, &[]).unwrap().remove(0);
+        let want = run(Array::from_slice(&x64, &[xs.len()]).unwrap()).to_vec::<f64>();
+        for (w, &level) in worst.iter_mut().zip(available()) {
+            let got = with_level(level, || run(Array::from_slice(&xs, &[xs.len()]).unwrap())).to_vec::<f32>();
+            for ((&x, y), &want) in xs.iter().zip(got).zip(&want) {
+                let ulp = error(y, want);
+                if ulp > w.ulp {
+                    *w = Worst { ulp, at: x };
+                }
+            }
+        }
+    }
+    worst
+}
+
+fn page() -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/accuracy.md"))
+}
+
+fn heading(level: Level) -> String {
+    format!("{level:?}").to_lowercase()
+}
+
+fn written(step: u64) -> String {
+    let which =
+        if step == 1 { "all 2^32 arguments".into() } else { format!("every {step}th of the 2^32 arguments") };
+    let mut out = format!(
+        "# Accuracy\n\nThe largest error of each function of one float32 array, in units of the last place (ulp), over {which}, and where \
+         it is.\nThe yardstick is the same operator in float64. 0.5 is what correct rounding gives; NaN, infinities and signed zeros are \
+         compared\nexactly, subnormals like all others. float16 and bfloat16 are computed in float32 and rounded. Made by\n\n    \
+         cargo test --release -p keshi-tests --test accuracy -- --ignored\n\n| function |"
+    );
+    available().iter().for_each(|&l| drop(write!(out, " {} |", heading(l))));
+    out += "\n|---|";
+    available().iter().for_each(|_| out += "---|");
+    for (op, params) in functions() {
+        let _ = write!(out, "\n| {} |", op.name);
+        for w in sweep(op, &params, step) {
+            let _ = if w.ulp == 0.0 {
+                write!(out, " exact |")
+            } else {
+                write!(out, " {:.3} at {:e} |", w.ulp, w.at)
+            };
+        }
+        println!("{}", out.lines().last().unwrap_or_default());
+    }
+    out + "\n"
+}
+
+#[test]
+#[ignore = "every float32 through every function on every level: an hour"]
+fn exhaustive() {
+    let step = std::env::var("KESHI_EVERY").ok().and_then(|n| n.parse().ok()).unwrap_or(1);
+    std::fs::write(page(), written(step)).unwrap();
+}
+
+#[test]
+fn no_function_is_worse_than_its_page_says() {
+    let page = std::fs::read_to_string(page()).unwrap();
+    let rows: Vec<Vec<&str>> =
+        page.lines().filter(|l| l.starts_with('|')).map(|l| l.split('|').map(str::trim).collect()).collect();
+    let mut wrong = Vec::new();
+    for (op, params) in functions() {
+        let Some(row) = rows.iter().find(|r| r[1] == op.name) else {
+            wrong.push(format!("{} is not on the page", op.name));
+            continue;
+        };
+        for (w, &level) in sweep(op, &params, SELDOM).into_iter().zip(available()) {
+            let column = rows[0].iter().position(|c| *c == heading(level));
+            let said = column.and_then(|c| row.get(c)).and_then(|c| c.split(' ').next()).unwrap_or("nothing");
+            let most: f64 = if said == "exact" { 0.0 } else { said.parse().unwrap_or(-1.0) };
+            if !(w.ulp <= most + 1e-3) {
+                wrong.push(format!(
+                    "{} on {level:?}: {} ulp at {:e}, the page says {said}",
+                    op.name, w.ulp, w.at
+                ));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
