@@ -10,7 +10,7 @@ use keshi::kernels::par;
 use keshi::ops;
 use keshi::ops::def::{Arity, Gradient, OpDef};
 use keshi::ops::params::Params;
-use keshi::ops::samples::{Case, Draw, Fill, Samples};
+use keshi::ops::samples::{Case, Draw, Fill, Input, Samples};
 use keshi::simd;
 use keshi::{Array, DType, Device, GradReq, Result, Tensor};
 use proptest::prelude::*;
@@ -106,6 +106,64 @@ fn gradients_of_first_and_second_order_agree_with_central_differences() {
         };
         gradcheck(&f, &call.inputs, Check { seed, ..Check::default() })
             .map_err(|e| format!("{e}; {}", call.text))
+    });
+}
+
+/// Shapes of one operand and of another that broadcasts with it.
+const EDGES: [(&[usize], &[usize]); 7] = [
+    (&[1], &[1]),
+    (&[1, 1, 1], &[1]),
+    (&[17], &[1]),
+    (&[1, 5, 1], &[3, 1, 2]),
+    (&[0], &[1]),
+    (&[2, 0, 3], &[3]),
+    (&[0, 1], &[1, 4]),
+];
+
+#[test]
+fn gradients_of_empty_single_and_stretched_arrays_are_right() {
+    for_all(1, |op, seed| {
+        let (lo, hi, away, broadcast) = match op.samples {
+            Samples::Same(lo, hi, away) => (lo, hi, away, false),
+            Samples::Broadcast(lo, hi, away) => (lo, hi, away, true),
+            _ => return Ok(()),
+        };
+        // Operators whose parameters must be given have sample calls of their own.
+        let Ok(params) = parse_named(op, &[], 2) else { return Ok(()) };
+        if !matches!(op.gradient, Gradient::Rule(..) | Gradient::Unary(..)) {
+            return Ok(());
+        }
+        for (a, b) in EDGES {
+            let mut d = Draw::new(seed);
+            let n = op.num_inputs(&params, 2).min(2);
+            let shapes = [a, if broadcast { b } else { a }];
+            let inputs: Vec<Array> = shapes[..n]
+                .iter()
+                .map(|dims| {
+                    let input = Input { dims: (*dims).into(), fill: Fill::Real(lo, hi, away) };
+                    let x = place(&d.fill(&input), dims, DType::F64);
+                    x.attach_grad(GradReq::Write).unwrap();
+                    x
+                })
+                .collect();
+            let f = |xs: &[Array]| {
+                let ins: Vec<&Array> = xs.iter().collect();
+                Ok(invoke(op, &ins, &params, &[])?.into_vec())
+            };
+            let text = |e: keshi::Error| format!("{e}; shapes {:?}", &shapes[..n]);
+            let ys = keshi::autograd::mode::record(|| f(&inputs)).map_err(text)?;
+            let vars: Vec<&Array> = inputs.iter().collect();
+            let grads = grad_where_reached(&[&ys[0]], &[], &vars, Options::default()).map_err(text)?;
+            for (x, g) in inputs.iter().zip(&grads) {
+                if g.as_ref().is_some_and(|g| g.dims() != x.dims()) {
+                    return Err(format!("a gradient of another shape; shapes {:?}", &shapes[..n]));
+                }
+            }
+            if inputs.iter().all(|x| x.size() > 0) {
+                gradcheck(&f, &inputs, Check { seed, ..Check::default() }).map_err(text)?;
+            }
+        }
+        Ok(())
     });
 }
 
