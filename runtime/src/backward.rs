@@ -327,6 +327,7 @@ fn step(node: &Arc<Node>, call: &Call, slots: Slots, options: Options) -> Result
         params: &call.params,
         training: call.training,
         pass_training: options.train_mode,
+        recorded: options.create_graph,
         grads: &grads,
         ins: &ins,
         outs: &outs,

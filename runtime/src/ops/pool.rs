@@ -11,10 +11,14 @@ use crate::array::Array;
 use crate::error::Result;
 use crate::fluent::call_with;
 use crate::kernels::conv::Axis;
+use crate::kernels::copy;
 use crate::kernels::pool::{Kind, Pass, Pool};
 use crate::ops::matrix::float_type;
+use crate::ops::shape_ops::pad::{Mode, PAD, Padding};
+use crate::ops::shape_ops::view::View;
 use crate::shape::Dims;
 use crate::shape::partial::Partial;
+use crate::tensor::Tensor;
 use smallvec::smallvec;
 
 choices! {
@@ -104,6 +108,48 @@ impl PoolingV1 {
             count_include_pad: None,
             layout: None,
         }
+    }
+
+    /// Whether zeros stand around the data, which a maximum may find. (Sums and means take no notice.)
+    fn finds_zeros(&self) -> bool {
+        self.pool_type == TypeV1::Max && !self.global_pool && self.pad.iter().any(|&p| p > 0)
+    }
+
+    /// The shape with its zeros, and where the data lies in it.
+    fn framed(&self, x: &[usize]) -> (Dims, View) {
+        let pad = |i: usize| self.pad[i - 2] as usize;
+        let wide: Dims = (0..x.len()).map(|i| x[i] + if i < 2 { 0 } else { 2 * pad(i) }).collect();
+        let middle = (2..x.len()).fold(View::of(&wide), |v, i| v.range(i, pad(i), x[i], 1));
+        (wide, middle)
+    }
+
+    fn without_pad(&self) -> Pooling {
+        Pooling { pad: Ints::new(), ..self.now() }
+    }
+
+    fn run(&self, r: &Run<'_>) -> Result<()> {
+        if !self.finds_zeros() {
+            return self.now().run(r);
+        }
+        let (x, y) = (r.ins[0], r.outs[0]);
+        let (wide, middle) = self.framed(x.dims());
+        let framed = Tensor::empty(&wide, x.dtype(), x.device())?;
+        copy::fill(framed.span(), 0.0);
+        middle.write(x.span(), framed.span());
+        let windows = self.without_pad().windows(&wide)?;
+        windows.pool(&wide).compute(Pass::Pool(Kind::Max), framed.span(), framed.span(), y.span())
+    }
+
+    /// What goes to a zero around the data is lost.
+    fn grad(&self, d: &Vjp<'_>) -> Result<Array> {
+        if !self.finds_zeros() {
+            return self.now().grad(d);
+        }
+        let (wide, middle) = self.framed(d.in_dims(0));
+        let widths = (0..wide.len()).flat_map(|i| [if i < 2 { 0 } else { self.pad[i - 2] }; 2]).collect();
+        let frame = Padding { mode: Mode::Constant, pad_width: widths, constant_value: 0.0 };
+        let framed = call_with(&PAD, &[d.input(0)], frame);
+        Ok(middle.taken_from(&call_with(&ROUTE, &[&framed, d.grad()], self.without_pad().windows(&wide)?)))
     }
 }
 
@@ -274,6 +320,12 @@ fn sample(d: &mut Draw) -> Case {
     let (kernel, stride, more) = (list(1, 3), list(1, 3), list(0, 3));
     let pad: Vec<i64> = list(0, 1).iter().zip(&kernel).map(|(&p, &k)| p.min(k / 2)).collect();
     let kind = d.pick(&["max", "avg", "sum", "lp"]);
+    let convention = d.pick(&["valid", "valid", "full", "same"]);
+    // A window that lies wholly outside holds the lowest number, which depends on the dtype.
+    let full = convention == "full";
+    let stride: Vec<i64> =
+        stride.iter().zip(&kernel).map(|(&s, &k)| if full { s.min(k) } else { s }).collect();
+    let pad: Vec<i64> = pad.iter().map(|&p| if full { 0 } else { p }).collect();
     let last = d.flip();
     let o = Order { n, last };
     let size: Vec<i64> = (0..n).map(|i| kernel[i] + more[i]).collect();
@@ -289,17 +341,19 @@ fn sample(d: &mut Draw) -> Case {
         .param("pool_type", kind)
         .param("p_value", d.int(1, 3))
         .param("global_pool", d.int(0, 4) == 0)
-        .param("pooling_convention", d.pick(&["valid", "valid", "full", "same"]))
+        .param("pooling_convention", convention)
         .param("count_include_pad", d.flip())
         .param("layout", layouts[n - 1][usize::from(last)])
 }
 
 fn sample_v1(d: &mut Draw) -> Case {
     let dims = [d.size(1, 2), d.size(1, 2), d.size(3, 5), d.size(3, 5)];
+    let kernel = d.int(1, 3);
     Case::new()
         .input(&dims, Fill::Distinct(0.05))
-        .param("kernel", vec![d.int(1, 3), d.int(1, 3)])
+        .param("kernel", vec![kernel, d.int(1, 3)])
         .param("stride", vec![d.int(1, 3), d.int(1, 3)])
+        .param("pad", vec![d.int(0, 1) * (kernel / 2), 0])
         .param("pool_type", d.pick(&["max", "avg", "sum"]))
         .param("pooling_convention", d.pick(&["valid", "full"]))
 }
@@ -314,10 +368,10 @@ table! {
         .shape(|s| s.params.get::<Pooling>().infer(s)).dtype(float_type)
         .vjp1(Keep::INPUTS, |d| d.p::<Pooling>().grad(d))
         .cases(sample);
-    POOLING_V1 = OpDef::new("Pooling_v1", &["data"], |r| r.p::<PoolingV1>().now().run(r)).params::<PoolingV1>()
-        .doc("Pooling in its first form: the largest element, the sum or the mean of windows; see Pooling.")
+    POOLING_V1 = OpDef::new("Pooling_v1", &["data"], |r| r.p::<PoolingV1>().run(r)).params::<PoolingV1>()
+        .doc("Pooling in its first form: the largest element, the sum or the mean of windows; see Pooling. Zeros stand in the padding, also for a maximum.")
         .shape(|s| s.params.get::<PoolingV1>().now().infer(s)).dtype(float_type)
-        .vjp1(Keep::INPUTS, |d| d.p::<PoolingV1>().now().grad(d))
+        .vjp1(Keep::INPUTS, |d| d.p::<PoolingV1>().grad(d))
         .cases(sample_v1);
     GATHER = OpDef::new("_ks_pool", &["data"], |r| run(r, Pass::Pool)).params::<Windows>()
         .doc("Sums or means of windows.")

@@ -5,7 +5,6 @@ use super::infer::{Shapes, Types};
 use super::params::Params;
 use super::vjp::{Grads, Vjp};
 use crate::array::Array;
-use crate::backward::raise;
 use crate::dtype::DType;
 use crate::error::Result;
 use crate::invoke::invoke;
@@ -281,9 +280,9 @@ fn grad(d: &Vjp<'_>) -> Result<Grads> {
     ins.extend([d.output(0), d.output(visible), d.output(visible + 1)]);
     ins.extend(&slopes);
     let mut grads: Grads = if d.needs(0) {
-        raise(invoke(&RNN_BACK, &ins, d.params, &[])).into_iter().map(Some).collect()
+        invoke(&RNN_BACK, &ins, d.params, &[])?.into_iter().map(Some).collect()
     } else {
-        let found = raise(invoke(&RNN_BACK_INSIDE, &ins, d.params, &[]));
+        let found = invoke(&RNN_BACK_INSIDE, &ins, d.params, &[])?;
         std::iter::once(None).chain(found.into_iter().map(Some)).collect()
     };
     grads.resize(d.num_inputs(), None);

@@ -28,6 +28,8 @@ pub struct Vjp<'a> {
     pub training: bool,
     /// Whether the backward pass is made in training mode.
     pub pass_training: bool,
+    /// Whether the backward pass is itself recorded: then the gradients must be made of calls that have gradients.
+    pub recorded: bool,
     pub(crate) grads: &'a [Option<Array>],
     pub(crate) ins: &'a [Option<Array>],
     pub(crate) outs: &'a [Option<Array>],

@@ -58,13 +58,13 @@ pub fn relu_grad(g: &Array, y: &Array) -> Array {
     crate::fluent::call(&RELU_GRAD, &[g, y], &crate::ops::params::Params::NONE)
 }
 
-/// The gradient `g` of a linear function of `x`. It does not depend on `x`, but where a pass is recorded the two stay connected, so that
+/// The gradient `g` of a linear function. It does not depend on the input, but where a pass is recorded the two stay connected, so that
 /// its derivative is zeros instead of an error.
-fn tied(g: Array, x: &Array) -> Array {
-    match crate::autograd::mode::is_recording() {
+fn tied(d: &Vjp<'_>, g: Array) -> Array {
+    match d.recorded {
         true => crate::fluent::call(
             &crate::ops::shape_ops::reshape::IDENTITY_LIKE,
-            &[&g, x],
+            &[&g, d.input(0)],
             &crate::ops::params::Params::NONE,
         ),
         false => g,
@@ -263,10 +263,10 @@ table! {
         .doc("1 where an element is 0, else 0.").zero_gradient("piecewise constant").samples_away(-2.0, 2.0, &[0.0]);
     DEGREES = OpDef::map("degrees", run_map::<Degrees>).aliases(&["_sparse_degrees"])
         .doc("Radians to degrees, `180 x/pi`.")
-        .vjp1(Keep::INPUTS, |d| Ok(tied(d.grad() * f64::from(DEGREES_IN_RADIAN), d.input(0)))).samples(-4.0, 4.0);
+        .vjp1(Keep::INPUTS, |d| Ok(tied(d, d.grad() * f64::from(DEGREES_IN_RADIAN)))).samples(-4.0, 4.0);
     RADIANS = OpDef::map("radians", run_map::<Radians>).aliases(&["_sparse_radians"])
         .doc("Degrees to radians, `pi x/180`.")
-        .vjp1(Keep::INPUTS, |d| Ok(tied(d.grad() * f64::from(RADIANS_IN_DEGREE), d.input(0)))).samples(-180.0, 180.0);
+        .vjp1(Keep::INPUTS, |d| Ok(tied(d, d.grad() * f64::from(RADIANS_IN_DEGREE)))).samples(-180.0, 180.0);
     QUADRATIC = OpDef::map("_contrib_quadratic", run_quadratic).aliases(&["_contrib_Quadratic"]).params::<Quadratic>()
         .doc("`a x² + b x + c` of every element.").vjp1(Keep::INPUTS, grad_quadratic).cases(quadratic_case);
     RELU_GRAD = OpDef::zip("_ks_relu_grad", run_zip::<ReluGrad>)

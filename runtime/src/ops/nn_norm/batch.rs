@@ -2,7 +2,6 @@
 
 use super::{Composed, alike, down, gradient_shapes, write};
 use crate::array::Array;
-use crate::autograd::mode;
 use crate::dtype::{DType, Elem};
 use crate::error::Result;
 use crate::invoke::invoke;
@@ -231,7 +230,7 @@ fn grad<P: Batch>(d: &Vjp<'_>, relu: bool) -> Result<Grads> {
     }
     let g = d.grad_or_zeros(0)?;
     let g = if relu { relu_grad(&g, d.output(0)) } else { g };
-    let [dx, dgamma, dbeta] = if mode::is_recording() {
+    let [dx, dgamma, dbeta] = if d.recorded {
         recorded(&p, &g, x, gamma, &mean, &inv, batch)?
     } else {
         let params = Params::new(BatchGrad { axis: p.axis, fixed: p.fix_gamma, batch });

@@ -1,7 +1,6 @@
 //! Normalisation of groups of channels, and of single channels, within each instance.
 
 use super::{Composed, alike, gradient_shapes, write};
-use crate::autograd::mode;
 use crate::error::Result;
 use crate::invoke::invoke;
 use crate::kernels::norm::{self, Layout, Slope};
@@ -109,7 +108,7 @@ fn grad(d: &Vjp<'_>, read: Read) -> Result<Grads> {
     let (groups, eps) = read(d.params);
     let (x, gamma) = (d.input(0), d.input(1));
     let g = d.grad_or_zeros(0)?;
-    if mode::is_recording() {
+    if d.recorded {
         let (n, k) = cut(x.dims(), groups)?;
         let v = rows(x.dims(), n, k);
         let composed = Composed { data: [n, k, v.inner], kept: [n, k, 1], param: [1, k, 1] };

@@ -1,7 +1,6 @@
 //! Layer normalisation: along one axis, with a scale and a shift for each place on it.
 
 use super::{Composed, alike, gradient_shapes, write};
-use crate::autograd::mode;
 use crate::error::Result;
 use crate::invoke::invoke;
 use crate::kernels::copy;
@@ -94,7 +93,7 @@ fn grad(d: &Vjp<'_>) -> Result<Grads> {
     let p = d.p::<LayerNorm>();
     let (x, gamma) = (d.input(0), d.input(1));
     let g = d.grad_or_zeros(0)?;
-    if mode::is_recording() {
+    if d.recorded {
         let v @ [outer, n, inner] = seen(x.dims(), p.axis)?;
         let composed = Composed { data: v, kept: [outer, 1, inner], param: [1, n, 1] };
         let [dx, dgamma, dbeta] = composed.gradients(&g, x, Some(gamma), p.eps.into())?;

@@ -116,9 +116,9 @@ fn run_pool(r: &Run<'_>) -> Result<()> {
 
 /// Each bin's gradient goes to the pixel that it shows. Empty bins say -1: they are multiplied away.
 fn grad_pool(d: &Vjp<'_>) -> Result<Grads> {
-    let (x, at, g) = (d.in_dims(0), d.output(1), d.grad());
+    let (x, at, g) = (d.in_dims(0), d.output(1), d.grad_or_zeros(0)?);
     let by_data = d.needs(0).then(|| {
-        let shown = g * at.ge(0.0).cast(g.dtype());
+        let shown = &g * at.ge(0.0).cast(g.dtype());
         let n = shown.size();
         let (flat, at) = (reshaped(&shown, &[n]), reshaped(at, &[n]));
         reshaped(&added_rows(&flat, &at, 0, x.iter().product(), TakeMode::Clip), x)
