@@ -174,7 +174,13 @@ fn perl_modules_load_in_no_circle() {
     for path in files(&lib, "pm") {
         let name =
             path.strip_prefix(&lib).unwrap().with_extension("").display().to_string().replace('/', "::");
-        uses.insert(name, loaded_by(&std::fs::read_to_string(&path).unwrap()));
+        let mut loaded = loaded_by(&std::fs::read_to_string(&path).unwrap());
+        // A module and its parts are one subject, as a folder's mod.rs and its files are: a base class loads those that extend it.
+        let is_part = |a: &str, b: &str| {
+            a.strip_prefix(b).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+        };
+        loaded.retain(|other| !is_part(&name, other) && !is_part(other, &name));
+        uses.insert(name, loaded);
     }
     expect_none("modules that load each other in a circle", &circles(&uses));
 }

@@ -3,7 +3,6 @@ use 5.014;
 use strict;
 use warnings;
 use AI::MXNet::Keshi;
-use AI::MXNet::Optimizer;
 use Scalar::Util qw(blessed);
 use Storable ();
 use Mouse;
