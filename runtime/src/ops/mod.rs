@@ -36,8 +36,8 @@ pub mod sequence;
 pub mod shape_ops;
 pub mod slice;
 pub mod softmax;
-pub mod text;
 pub mod spatial;
+pub mod text;
 pub mod view;
 
 use crate::error::Result;
