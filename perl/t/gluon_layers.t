@@ -20,8 +20,12 @@ sub filled
 my $x = nd->arange(stop => 24)->reshape([2, 3, 4]);
 is_array(filled(nn->Dense(2))->($x), [2, 2], [66, 66, 210, 210], 'Dense flattens');
 is_array(filled(nn->Dense(1, flatten => 0))->($x), [2, 3, 1], [6, 22, 38, 54, 70, 86], 'or takes the last axis');
-is_array(filled(nn->Dense(1, flatten => 0, use_bias => 0))->($x),
-    [2, 3, 1], [6, 22, 38, 54, 70, 86], 'without a bias too');
+is_array(
+    filled(nn->Dense(1, flatten => 0, use_bias => 0))->($x),
+    [2, 3, 1],
+    [6, 22, 38, 54, 70, 86],
+    'without a bias too'
+);
 
 {
     my $in = nd->arange(stop => 18)->reshape([1, 2, 3, 3]);
@@ -37,14 +41,23 @@ is_array(filled(nn->Dense(1, flatten => 0, use_bias => 0))->($x),
     is_deeply(filled(nn->Conv1D(4, 3))->(nd->ones([2, 5, 9]))->shape, [2, 4, 7], 'Conv1D');
     is_deeply(filled(nn->Conv3D(4, 2))->(nd->ones([1, 1, 3, 3, 3]))->shape, [1, 4, 2, 2, 2], 'Conv3D');
     is_array(nn->MaxPool2D(2, 1)->($in), [1, 2, 2, 2], [4, 5, 7, 8, 13, 14, 16, 17], 'MaxPool2D');
-    is_array(nn->AvgPool2D(2, 2, ceil_mode => 1)->($in),
-        [1, 2, 2, 2], [2, 3.5, 6.5, 8, 11, 12.5, 15.5, 17], 'AvgPool2D that goes over the edge');
+    is_array(
+        nn->AvgPool2D(2, 2, ceil_mode => 1)->($in),
+        [1, 2, 2, 2],
+        [2, 3.5, 6.5, 8, 11, 12.5, 15.5, 17],
+        'AvgPool2D that goes over the edge'
+    );
     is_array(nn->GlobalAvgPool2D->($in), [1, 2, 1, 1], [4, 13], 'GlobalAvgPool2D');
     is(nn->MaxPool1D(3, 2) . '', 'MaxPool1D(size=(3), stride=(2), padding=(0), ceil_mode=0)', 'text of a pool');
     dies_with(sub { nn->MaxPool2D(layout => 'NHWC') }, qr/Only supports NCHW layout/, 'another layout');
-    dies_with(sub { nn->Conv3D(1, [2, 2]) }, qr/kernel_size must be a number or an array ref of 3 ints/, 'two of three');
-    is_array(nn->ReflectionPad2D(1)->(nd->arange(stop => 4)->reshape([1, 1, 2, 2])),
-        [1, 1, 4, 4], [(3, 2, 3, 2, 1, 0, 1, 0) x 2], 'ReflectionPad2D');
+    dies_with(sub { nn->Conv3D(1, [2, 2]) }, qr/kernel_size must be a number or an array ref of 3 ints/,
+        'two of three');
+    is_array(
+        nn->ReflectionPad2D(1)->(nd->arange(stop => 4)->reshape([1, 1, 2, 2])),
+        [1, 1, 4, 4],
+        [(3, 2, 3, 2, 1, 0, 1, 0) x 2],
+        'ReflectionPad2D'
+    );
 }
 {
     my $norm = nn->BatchNorm(momentum => 0.5);
@@ -71,7 +84,10 @@ is_array(filled(nn->Dense(1, flatten => 0, use_bias => 0))->($x),
         'LeakyReLU' => [nn->LeakyReLU(0.25), [-0.5, -0.125, 0.25, 1.25]],
         'PReLU' => [filled(nn->PReLU), [-0.5, -0.125, 0.25, 1.25]],
         'ELU' => [nn->ELU, [exp(-2) - 1, exp(-0.5) - 1, 0.25, 1.25]],
-        'SELU' => [nn->SELU, [map { 1.0507009873554805 * ($_ > 0 ? $_ : 1.6732632423543772 * (exp($_) - 1)) } -2, -0.5, 0.25, 1.25]],
+        'SELU' => [
+            nn->SELU,
+            [map { 1.0507009873554805 * ($_ > 0 ? $_ : 1.6732632423543772 * (exp($_) - 1)) } -2, -0.5, 0.25, 1.25]
+        ],
         'Swish' => [nn->Swish(2), [map { $_ / (1 + exp(-2 * $_)) } -2, -0.5, 0.25, 1.25]],
         'Activation' => [nn->Activation('softsign'), [map { $_ / (1 + abs $_) } -2, -0.5, 0.25, 1.25]],
         'Identity' => [nn->Identity, [-2, -0.5, 0.25, 1.25]],
@@ -108,10 +124,16 @@ sub loss { my ($name, @args) = @_; return gluon->loss->$name(@args) }
     my $scores = nd->array([[1, 2, 3], [1, 0, -1]]);
     my @want = (log(1 + exp(-1) + exp(-2)), 1 + log(1 + exp(-1) + exp(-2)));
     is_close(loss('SoftmaxCELoss')->($scores, nd->array([2, 1])), \@want, 'SoftmaxCELoss', 1e-5);
-    is_close(loss('SoftmaxCELoss', sparse_label => 0)->($scores, nd->array([[0, 0, 1], [0, 1, 0]])),
-        [map { $_ / 1 } @want], 'with dense labels', 1e-5);
-    is_close(loss('KLDivLoss')->(nd->array([[0.25, 0.75]])->log, nd->array([[0.5, 0.5]])),
-        [(0.5 * log(2) + 0.5 * log(2 / 3)) / 2], 'KLDivLoss', 1e-5);
+    is_close(
+        loss('SoftmaxCELoss', sparse_label => 0)->($scores, nd->array([[0, 0, 1], [0, 1, 0]])),
+        [map { $_ / 1 } @want],
+        'with dense labels', 1e-5
+    );
+    is_close(
+        loss('KLDivLoss')->(nd->array([[0.25, 0.75]])->log, nd->array([[0.5, 0.5]])),
+        [(0.5 * log(2) + 0.5 * log(2 / 3)) / 2],
+        'KLDivLoss', 1e-5
+    );
     is_close(loss('HingeLoss')->(nd->array([[0.5, -2]]), nd->array([[1, -1]])), [0.25], 'HingeLoss');
     is_close(
         loss('LogisticLoss', label_format => 'binary')->(nd->array([[2]]), nd->array([[0]])),
@@ -120,19 +142,19 @@ sub loss { my ($name, @args) = @_; return gluon->loss->$name(@args) }
     );
     is_close(
         loss('SigmoidBCELoss', from_sigmoid => 1)->(nd->array([[0.25]]), nd->array([[1]])),
-        [-log 0.25], 'SigmoidBCELoss', 1e-5
+        [-log 0.25],
+        'SigmoidBCELoss', 1e-5
     );
-    is_close(
-        loss('PoissonNLLLoss', weight => 2)->(nd->array([0]), nd->array([3])),
-        [2], 'PoissonNLLLoss has its weight for logits too'
-    );
+    is_close(loss('PoissonNLLLoss', weight => 2)->(nd->array([0]), nd->array([3])),
+        [2], 'PoissonNLLLoss has its weight for logits too');
     my ($u, $v) = (nd->array([[1, 0], [1, 1], [2, 1]]), nd->array([[1, 0], [1, 0], [-1, 2]]));
-    is_array(loss('CosineEmbeddingLoss')->($u, $v, nd->array([1, -1, 1])),
-        [3, 1], [0, sqrt 0.5, 1], 'CosineEmbeddingLoss');
-    is_close(
-        loss('TripletLoss')->(map { nd->array($_) } [[1, 2], [3, 4]], [[1, 1], [0, 4]], [[2, 0], [3, 3]]),
-        [0, 9], 'TripletLoss'
+    is_array(
+        loss('CosineEmbeddingLoss')->($u, $v, nd->array([1, -1, 1])),
+        [3, 1], [0, sqrt 0.5, 1],
+        'CosineEmbeddingLoss'
     );
+    is_close(loss('TripletLoss')->(map { nd->array($_) } [[1, 2], [3, 4]], [[1, 1], [0, 4]], [[2, 0], [3, 3]]),
+        [0, 9], 'TripletLoss');
     is(loss('HuberLoss') . '', 'HuberLoss(batch_axis=0, w=)', 'text of a loss');
     dies_with(sub { loss('LogisticLoss', label_format => 'odd') }, qr/can only be signed or binary/, 'a format');
     dies_with(sub { loss('CTCLoss', layout => 'NCT') }, qr/Only 'NTC' and 'TNC' layouts/, 'a layout');
@@ -142,10 +164,8 @@ sub loss { my ($name, @args) = @_; return gluon->loss->$name(@args) }
 {
     my $in = nd->array([[1, -2, 3, 0.5], [0.25, 1, -1, 2]]);
     my $net = nn->HybridSequential;
-    $net->add(
-        nn->Dense(5, activation => 'tanh'),
-        nn->BatchNorm, nn->LeakyReLU(0.1), nn->Swish, nn->PReLU, nn->LayerNorm, nn->ELU, nn->Dense(2, use_bias => 0)
-    );
+    $net->add(nn->Dense(5, activation => 'tanh'),
+        nn->BatchNorm, nn->LeakyReLU(0.1), nn->Swish, nn->PReLU, nn->LayerNorm, nn->ELU, nn->Dense(2, use_bias => 0));
     $net->initialize(mx->init->Uniform(0.5));
     my $label = nd->array([1, 0]);
     my $loss = loss('SoftmaxCELoss');

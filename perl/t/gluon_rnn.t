@@ -24,7 +24,8 @@ sub started
     my $sigmoid = sub { 1 / (1 + exp -$_[0]) };
     my $tanh = sub { (exp(2 * $_[0]) - 1) / (exp(2 * $_[0]) + 1) };
     my ($input, $h, $c) = (0.5, 0.25, -0.5);
-    my %given = (i2h_weight => [0.1, 0.2, 0.3, 0.4], h2h_weight => [0.5, -0.1, 0.2, 0.3], i2h_bias => [0.1, 0, -0.1, 0.2]);
+    my %given =
+        (i2h_weight => [0.1, 0.2, 0.3, 0.4], h2h_weight => [0.5, -0.1, 0.2, 0.3], i2h_bias => [0.1, 0, -0.1, 0.2]);
     my $cell = started($rnn->LSTMCell(1, input_size => 1), mx->init->Zero);
     for my $name (keys %given) {
         my $param = $cell->$name;
@@ -59,8 +60,11 @@ my ($tnc) = $cell->unroll(3, $x->swapaxes(dim1 => 0, dim2 => 1), layout => 'TNC'
 is_close($tnc->swapaxes(dim1 => 0, dim2 => 1), $merged, 'the other layout');
 dies_with(sub { $cell->unroll(4, $x) }, qr/got 3 steps, want 4/, 'another number of steps');
 my $given = [nd->ones([2, 2])];
-is_close(($cell->unroll(1, [$outputs->[0]], begin_state => $given))[0][0],
-    ($cell->($outputs->[0], $given))[0], 'a given state');
+is_close(
+    ($cell->unroll(1, [$outputs->[0]], begin_state => $given))[0][0],
+    ($cell->($outputs->[0], $given))[0],
+    'a given state'
+);
 
 # Steps beyond the length of a sequence do not count.
 my ($valid, $last) = $cell->unroll(3, $x, valid_length => nd->array([1, 3]), merge_outputs => 1);
@@ -72,7 +76,8 @@ is_close($last->[0]->at(1), $outputs->[2]->at(1), 'of each sequence');
 
 {
     my $stack = $rnn->SequentialRNNCell(prefix => 's_');
-    $stack->name_scope(sub { $stack->add($rnn->LSTMCell(2, input_size => 2), $rnn->RNNCell(1, 'relu', input_size => 2)) });
+    $stack->name_scope(
+        sub { $stack->add($rnn->LSTMCell(2, input_size => 2), $rnn->RNNCell(1, 'relu', input_size => 2)) });
     started($stack);
     my ($out, $end) = $stack->unroll(3, $x);
     is(scalar(@$end), 3, 'the states of all cells');
@@ -142,7 +147,8 @@ for my $case (['RNN', 'RNNCell', [activation => 'tanh']], ['LSTM', 'LSTMCell', [
     is_deeply($deep->($x->swapaxes(dim1 => 0, dim2 => 1))->shape, [3, 2, 6], 'two layers, both directions');
     is_deeply($deep->collect_params->params->get($deep->prefix . 'r1_i2h_weight')->shape, [12, 6], 'inner widths');
     is("$deep", 'LSTM(3, TNC, num_layers=2, dropout=0.5, bidirectional)', 'text of a layer');
-    dies_with(sub { $deep->($x, [nd->ones([1, 2, 3])]) }, qr/Invalid recurrent state shape/, 'a state of another shape');
+    dies_with(sub { $deep->($x, [nd->ones([1, 2, 3])]) }, qr/Invalid recurrent state shape/,
+        'a state of another shape');
     dies_with(sub { $rnn->GRU(2, layout => 'CNT') }, qr/Invalid layout \[CNT\]/, 'another layout');
 }
 

@@ -46,7 +46,7 @@ for my $name (sort keys %want) {
     my %keys = map { $_ => 1 } $net->_collect_params_with_prefix->keys;
     ok($keys{$_}, $_)
         for qw(features.0.weight features.1.running_mean features.4.0.body.0.weight features.5.0.downsample.0.weight
-            features.7.1.body.4.gamma output.weight);
+        features.7.1.body.4.gamma output.weight);
     my $v2 = get_model('resnet50_v2');
     %keys = map { $_ => 1 } $v2->_collect_params_with_prefix->keys;
     ok($keys{$_}, $_) for qw(features.0.beta features.5.0.bn3.gamma features.6.0.downsample.weight output.bias);

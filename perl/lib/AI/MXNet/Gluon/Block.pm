@@ -337,7 +337,9 @@ method load_parameters(
     }
     return;
 }
-*save_params = \&save_parameters;
+
+# What these were before: names instead of places. Both load either.
+sub save_params { my ($self, $file) = @_; return $self->collect_params->save($file, $self->prefix) }
 *load_params = \&load_parameters;
 
 __PACKAGE__->register('AI::MXNet::Gluon');

@@ -39,6 +39,9 @@ sub grad_req
     return 'null';
 }
 
+# Text cannot hold the value.
+sub _init_of_var { return }
+
 no Mouse;
 
 # Gives the parameter the constant's value.

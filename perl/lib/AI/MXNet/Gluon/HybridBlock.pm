@@ -179,7 +179,7 @@ sub _call_cached_op
     _fail('Invalid input format: ' . $self->name . ' was traced for other arguments')
         if not _same_format($format, $self->{_in_format});
     my $from = $self->{_cached_op_args};
-    my @waiting = grep { ref and $_->_deferred_init and not $_->_data } @$from;
+    my @waiting = grep { ref and not $_->{_data} and $_->{_deferred_init} } @$from;
     if (@waiting) {
         $self->_deferred_infer_shape(@args);
         $_->_finish_deferred_init for @waiting;
@@ -227,7 +227,8 @@ sub _deferred_infer_shape
 {
     my ($self, @args) = @_;
     return if eval { $self->infer_shape(@args); 1 };
-    return _fail("Deferred initialization failed because shape cannot be inferred. $@");
+    return _fail(
+        'Deferred initialization failed because shape cannot be inferred. ' . $@ =~ s/(?: at \S+ line \d+\.)?\s+\z//r);
 }
 
 # -- computing

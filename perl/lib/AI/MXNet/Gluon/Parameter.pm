@@ -439,6 +439,8 @@ sub _set_trainer
     return;
 }
 
+sub _init_of_var { return $_[0]{init} }
+
 # The variable that stands for the parameter in graphs.
 sub var
 {
@@ -449,7 +451,7 @@ sub var
         dtype => $self->{dtype},
         lr_mult => $self->{lr_mult},
         wd_mult => $self->{wd_mult},
-        init => $self->{init},
+        init => $self->_init_of_var,
         stype => $self->{stype},
     );
 }

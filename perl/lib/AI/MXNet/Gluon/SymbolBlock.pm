@@ -4,7 +4,6 @@ use strict;
 use warnings;
 use AI::MXNet::Keshi;
 use AI::MXNet::Base qw(STORAGE_TYPE_ROW_SPARSE);
-use AI::MXNet::Function::Parameters;
 use AI::MXNet::Gluon::HybridBlock;
 use Mouse;
 use Scalar::Util qw(blessed);
@@ -106,17 +105,19 @@ sub forward
     return $composed;
 }
 
-method imports(
-    Str $symbol_file,
-    Str | ArrayRef [Str] $input_names,
-    Maybe [Str] : $param_file =,
-    Maybe [AI::MXNet::Context | ArrayRef [AI::MXNet::Context]] : $ctx =)
+# The files of parameters and the context by position, or by name.
+sub imports
 {
+    my ($class, $symbol_file, $input_names, @rest) = @_;
+    my %arg =
+           @rest
+        && defined $rest[0]
+        && $rest[0] =~ /^(?:param_file|ctx)$/ ? @rest : (param_file => $rest[0], ctx => $rest[1]);
     my $graph = AI::MXNet::Symbol->load($symbol_file);
     my @inputs =
         map { AI::MXNet::Symbol->var($_, dtype => 'float32') } ref $input_names ? @$input_names : $input_names;
     my $block = __PACKAGE__->new($graph, \@inputs);
-    $block->collect_params->load($param_file, ctx => $ctx) if defined $param_file;
+    $block->collect_params->load($arg{param_file}, ctx => $arg{ctx}) if defined $arg{param_file};
     return $block;
 }
 
@@ -146,7 +147,7 @@ AI::MXNet::Gluon::SymbolBlock - a block made of a graph
 C<new($outputs, $inputs, params =E<gt>)>: outputs are a symbol or a list of them, inputs a variable or a list of variables.
 Every other variable of the graph is a parameter of the block, taken from C<params> where it is there.
 
-C<imports($symbol_file, $input_names, param_file =E<gt>, ctx =E<gt>)> reads what C<export> of an
+C<imports($symbol_file, $input_names, $param_file, $ctx)> reads what C<export> of an
 L<AI::MXNet::Gluon::HybridBlock> wrote.
 
 =cut
