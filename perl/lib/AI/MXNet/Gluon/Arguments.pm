@@ -16,10 +16,10 @@ around BUILDARGS => sub {
     my $positional = $class->can('python_constructor_arguments') or return $class->$orig(@args);
     my @names = @{ $class->$positional };
     my %known = (%always, map { defined $_->init_arg ? ($_->init_arg => 1) : () } $class->meta->get_all_attributes);
-    my %named;
+    my %named;    # of a name that is given twice, the first counts
     while (@args >= 2 and defined $args[-2] and not ref $args[-2] and $known{ $args[-2] }) {
         my ($name, $value) = splice @args, -2;
-        $named{$name} = $value if not exists $named{$name};
+        $named{$name} = $value;
     }
     AI::MXNet::Keshi::fail("Paramers mismatch expected @{[join ', ', @names] || 'none'}, got "
             . join(', ', map { $_ // 'undef' } @args)

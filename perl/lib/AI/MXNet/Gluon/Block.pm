@@ -3,14 +3,13 @@ use 5.014;
 use strict;
 use warnings;
 use AI::MXNet::Keshi;
-use AI::MXNet::Base qw(zip);
 use AI::MXNet::Function::Parameters;
 use AI::MXNet::Gluon::Mouse ();
 use AI::MXNet::Gluon::ParameterDict;
 use AI::MXNet::Logging;
 use AI::MXNet::Symbol::NameManager;
 use Mouse;
-use Scalar::Util qw(blessed refaddr weaken);
+use Scalar::Util qw(blessed refaddr);
 
 extends 'AI::MXNet::Gluon::Arguments';
 

@@ -8,7 +8,7 @@ use AI::MXNet::Gluon::Block;
 use AI::MXNet::Logging;
 use AI::MXNet::NDArray;
 use Mouse;
-use Scalar::Util qw(blessed refaddr);
+use Scalar::Util qw(blessed);
 
 extends 'AI::MXNet::Gluon::Block';
 

@@ -11,7 +11,6 @@ use AI::MXNet::Initializer;
 use AI::MXNet::Logging;
 use AI::MXNet::Types;
 use AI::MXNet::Function::Parameters;
-use List::Util qw(first);
 use Mouse;
 use Scalar::Util qw(blessed refaddr weaken);
 
@@ -451,7 +450,7 @@ sub var
         dtype => $self->{dtype},
         lr_mult => $self->{lr_mult},
         wd_mult => $self->{wd_mult},
-        init => $self->_init_of_var,
+        init => scalar $self->_init_of_var,
         stype => $self->{stype},
     );
 }

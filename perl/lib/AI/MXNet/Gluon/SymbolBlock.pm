@@ -100,9 +100,7 @@ sub forward
     my ($flat, $format) = $self->_flatten([$x, @args], 'input');
     my ($inputs, $graph) = @{ $self->{_cached_graph} };
     _fail('Invalid input format: ' . $self->name . ' has other inputs') if @$flat != @$inputs;
-    my $composed = $graph->deepcopy;
-    $composed->_compose(map { ($inputs->[$_]->name => $flat->[$_]) } 0 .. $#$inputs);
-    return $composed;
+    return $graph->call(map { ($inputs->[$_]->name => $flat->[$_]) } 0 .. $#$inputs);
 }
 
 # The files of parameters and the context by position, or by name.
