@@ -208,7 +208,7 @@ method initialize(
     )
 {
     $self->collect_params->initialize(
-        init => $init,
+        init => $init // AI::MXNet::Initializer->Uniform,
         ctx => $ctx,
         verbose => $verbose,
         force_reinit => $force_reinit

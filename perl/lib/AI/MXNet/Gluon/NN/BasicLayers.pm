@@ -101,6 +101,7 @@ extends 'AI::MXNet::Gluon::HybridBlock';
 has [qw(input_dim output_dim)] => (is => 'ro', isa => 'DimSize', required => 1);
 has dtype => (is => 'ro', isa => 'Dtype', default => 'float32');
 has weight_initializer => (is => 'ro', isa => 'Maybe[Initializer]');
+has weight_initalizer => (is => 'ro', isa => 'Maybe[Initializer]');    # as AI::MXNet spells it
 has sparse_grad => (is => 'ro', isa => 'Bool', default => 0);
 has weight => (is => 'rw', init_arg => undef);
 
@@ -114,7 +115,7 @@ sub BUILD
             'weight',
             shape => [$self->input_dim, $self->output_dim],
             dtype => $self->dtype,
-            init => $self->weight_initializer,
+            init => $self->weight_initializer // $self->weight_initalizer,
             allow_deferred_init => 1,
             grad_stype => $self->sparse_grad ? 'row_sparse' : 'default'
         )
