@@ -167,8 +167,13 @@ sub _row_sparse_pull
     my ($self, $param, $out, $row_id, $all) = @_;
     $self->_prepare;
     my $index = $self->{_param2idx}{ $param->name };
-    if ($all) { $self->{kvstore}->pull($index, out => $out, priority => -$index, ignore_sparse => 0) }
-    else { $self->{kvstore}->row_sparse_pull($index, out => $out, row_ids => $row_id, priority => -$index) }
+    my @to = (out => $out, priority => -$index);
+    AI::MXNet::AutoGrad->pause(
+        sub {
+            if ($all) { $self->{kvstore}->pull($index, @to, ignore_sparse => 0) }
+            else { $self->{kvstore}->row_sparse_pull($index, @to, row_ids => $row_id) }
+        }
+    );
     return;
 }
 
