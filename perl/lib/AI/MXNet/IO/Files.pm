@@ -4,6 +4,7 @@ use strict;
 use warnings;
 use AI::MXNet::IO::MNIST;
 use AI::MXNet::IO::Text;
+use AI::MXNet::IO::ImageRecord;
 
 # The iterators over files, by name; each is an AI::MXNet::MXDataIter.
 
@@ -11,6 +12,7 @@ our %class = (
     MNISTIter => 'AI::MXNet::IO::MNIST',
     CSVIter => 'AI::MXNet::IO::CSV',
     LibSVMIter => 'AI::MXNet::IO::LibSVM',
+    map { ($_ => 'AI::MXNet::IO::ImageRecord') } qw(ImageRecordIter ImageRecordUInt8Iter ImageRecordInt8Iter),
 );
 
 # -- options, in the forms in which MXNet takes them
@@ -116,6 +118,14 @@ Without C<label_csv> labels are 0.
 
 Matrices in compressed rows (csr). A file of labels gives labels of the same kind, and the first number of its lines is passed over;
 without one, that of the data is the label.
+
+=item ImageRecordIter({ path_imgrec => $file, data_shape => [3, $height, $width], ... })
+
+Pictures of a file of records, as C<(pixel - mean) / std * scale> with C<mean_r>, C<mean_g>, C<mean_b>, C<std_r> ..., C<scale>; or less the
+mean picture of the file C<mean_img>, which is made if it is missing. The centre, or with C<rand_crop> any part; mirrored with C<mirror>,
+or half of them with C<rand_mirror>; first C<resize>d to that shorter side. C<shuffle> gives each pass an order of its own, which C<seed>
+decides. C<label_width> labels, from the records or by number from C<path_imglist>. C<num_parts> and C<part_index> choose a part.
+C<path_imgidx> saves going through the file. C<ImageRecordUInt8Iter> gives the pixels, C<ImageRecordInt8Iter> the pixels less the mean.
 
 =back
 
