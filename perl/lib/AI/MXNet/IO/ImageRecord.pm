@@ -33,8 +33,11 @@ sub _open
     $self->_record(AI::MXNet::RecordIO->new($file, 'r'));
     $self->_places($self->_find($options->{path_imgidx}));
     $self->_fail("$file holds no records") if not @{ $self->_places };
-    my ($first, $last) =
-        AI::MXNet::IO::Files::part(scalar @{ $self->_places }, $self->_number(num_parts => 1), $self->_number(part_index => 0));
+    my ($first, $last) = AI::MXNet::IO::Files::part(
+        scalar @{ $self->_places },
+        $self->_number(num_parts => 1),
+        $self->_number(part_index => 0)
+    );
     $self->_order([$first .. $last]);
     $self->_labels($self->_listed($options->{path_imglist})) if length($options->{path_imglist} // '');
     $self->_passes(0);
@@ -112,7 +115,8 @@ sub _read
     my $crop = $self->_flag('rand_crop') ? 'random_crop' : 'center_crop';
     ($picture) = $image->$crop($picture, [$width, $height], $self->_number(inter_method => 1));
     $picture = AI::MXNet::NDArray->reverse($picture, { axis => 1 })
-        if $self->_flag('mirror') or $self->_flag('rand_mirror') && rand() < 0.5;
+        if $self->_flag('mirror')
+        or $self->_flag('rand_mirror') && rand() < 0.5;
     return ($header, $picture);
 }
 
@@ -174,7 +178,8 @@ sub provide_label
 {
     my $self = shift;
     my $width = $self->_label_shape->[0];
-    return [AI::MXNet::DataDesc->new(name => $self->label_name, shape => [$self->batch_size, $width > 1 ? $width : ()])];
+    return [AI::MXNet::DataDesc->new(name => $self->label_name, shape => [$self->batch_size, $width > 1 ? $width : ()])
+    ];
 }
 
 1;
