@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::invoke::invoke;
 use crate::ops::def::Gradient;
 use crate::ops::elementwise::binary::ELEMWISE_ADD;
+use crate::ops::elementwise::identity::{CAST, cast_to};
 use crate::ops::params::Params;
 use crate::ops::reduce;
 use crate::ops::vjp::{Grads, Meta, Vjp};
@@ -198,7 +199,7 @@ fn pass(
         let grads = step(&node, call, slots, options).map_err(|e| e.within(call.op.name))?;
         for (i, (edge, g)) in call.edges.iter().zip(grads).enumerate() {
             let (Some(edge), Some(g)) = (edge, g) else { continue };
-            let g = unbroadcast(g, &call.in_metas[i].dims)?;
+            let g = fitted(g, &call.in_metas[i])?;
             push(&mut pending, edge, g, options.create_graph)?;
         }
     }
@@ -230,12 +231,15 @@ fn push(pending: &mut Pending, edge: &Edge, g: Array, create_graph: bool) -> Res
     Ok(())
 }
 
-/// Sums a gradient over the axes that broadcasting stretched. Nowhere else is broadcasting undone.
-fn unbroadcast(g: Array, dims: &[usize]) -> Result<Array> {
-    if g.dims() == dims {
-        return Ok(g);
-    }
-    Ok(invoke(&reduce::UNBROADCAST, &[&g], &reduce::unbroadcast_to(dims), &[])?.remove(0))
+/// The gradient in the shape and dtype of its input: summed over the axes that broadcasting stretched, and cast where the
+/// operator computed in another dtype. Nowhere else is either undone.
+fn fitted(g: Array, to: &Meta) -> Result<Array> {
+    let g = if g.dims() == to.dims.as_slice() {
+        g
+    } else {
+        invoke(&reduce::UNBROADCAST, &[&g], &reduce::unbroadcast_to(&to.dims), &[])?.remove(0)
+    };
+    if g.dtype() == to.dtype { Ok(g) } else { Ok(invoke(&CAST, &[&g], &cast_to(to.dtype), &[])?.remove(0)) }
 }
 
 /// Puts a finished gradient where the variable wants it.

@@ -75,15 +75,15 @@ pub fn int_norm(x: Span, dims: &[usize], gone: &[bool], out: Span) {
         let (mut scale, mut ssq) = (0i64, 0i64);
         for i in places {
             // SAFETY: the places are inside the span, which nobody writes.
-            let v = unsafe { *x.ptr::<T>().add(i) }.to_i64().wrapping_abs();
+            let v = unsafe { *x.ptr::<T>().add(i) }.to_i64().saturating_abs();
             if v == 0 {
                 continue;
             }
             if scale < v {
-                ssq = 1 + ssq * (scale / v).pow(2);
+                ssq = ssq.wrapping_mul((scale / v).wrapping_pow(2)).wrapping_add(1);
                 scale = v;
             } else {
-                ssq += (v / scale).pow(2);
+                ssq = ssq.wrapping_add((v / scale).wrapping_pow(2));
             }
         }
         // SAFETY: each group writes its own output.

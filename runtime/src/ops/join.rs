@@ -215,6 +215,9 @@ impl Apart for ByIndex {
         if p.sections > 0 {
             return even(p.sections, p.axis, p.squeeze_axis, x);
         }
+        if p.indices.is_empty() {
+            bail!(Param, "either indices or sections are wanted, got neither");
+        }
         let axis = resolve_axis(p.axis, x.len())?;
         let n = x[axis] as i64;
         let ends = p.indices.iter().skip(1).chain([&n]);

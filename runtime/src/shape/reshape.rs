@@ -48,7 +48,8 @@ pub fn reshape(dims: &[usize], codes: &[i64], reverse: bool, exact: bool) -> Res
                 if src + 1 >= from.len() {
                     return Err(fail("code -3 wants two axes to merge"));
                 }
-                out.push((from[src] * from[src + 1]) as i64);
+                let merged = from[src].checked_mul(from[src + 1]).and_then(|n| i64::try_from(n).ok());
+                out.push(merged.ok_or_else(|| fail("code -3 merges two axes into one that is too large"))?);
                 src += 2;
             }
             -4 => {
@@ -62,7 +63,7 @@ pub fn reshape(dims: &[usize], codes: &[i64], reverse: bool, exact: bool) -> Res
                     (a, -1) if a > 0 => (a, d / a),
                     (a, b) => (a, b),
                 };
-                if a <= 0 || b <= 0 || a * b != d {
+                if a <= 0 || b <= 0 || a.checked_mul(b) != Some(d) {
                     return Err(fail(&format!("code -4 cannot split {d} into {a} and {b}")));
                 }
                 let (a, b) = if reverse { (b, a) } else { (a, b) };
@@ -80,7 +81,9 @@ pub fn reshape(dims: &[usize], codes: &[i64], reverse: bool, exact: bool) -> Res
     }
     let size = size_of_dims(dims)?;
     if let Some(at) = inferred {
-        let rest = out.iter().filter(|&&d| d != -1).product::<i64>();
+        let others = out.iter().filter(|&&d| d != -1);
+        let rest = others.copied().try_fold(1i64, i64::checked_mul);
+        let rest = rest.ok_or_else(|| fail("the axes are too large"))?;
         if rest <= 0 {
             return Err(fail("an axis cannot be inferred beside an axis of 0"));
         }

@@ -58,7 +58,7 @@ impl<K: Make> Work for Groups<K> {
     }
 }
 
-/// Fills float32 or half floats.
+/// Fills any dtype; float64 has no more digits then than float32.
 fn fill(out: Span, stream: Stream, k: impl Make) {
     let level: Level = level();
     par::chunks(out.len(), CHUNK, |_, r| {
@@ -73,8 +73,18 @@ fn fill(out: Span, stream: Stream, k: impl Make) {
             let n = buf.len().min(r.len() - at);
             let counter = start.wrapping_add((at / GROUP * 16) as u64);
             level.run(Groups { k, key: stream.key, counter, out: buf.as_mut_ptr(), n });
-            // SAFETY: n elements of the part.
-            unsafe { narrow(level, out.dtype(), &buf[..n], part.sub(at, n).bytes().cast()) };
+            let to = part.sub(at, n);
+            match out.dtype() {
+                // SAFETY: n half floats of the part.
+                DType::F16 | DType::BF16 => unsafe {
+                    narrow(level, out.dtype(), &buf[..n], to.bytes().cast())
+                },
+                other => with_dtype!(other, T => {
+                    // SAFETY: n elements of the part.
+                    let to = unsafe { to.slice_mut::<T>() };
+                    to.iter_mut().zip(&buf).for_each(|(y, x)| *y = T::from_f64(f64::from(*x)));
+                }),
+            }
         }
     });
 }
