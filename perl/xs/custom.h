@@ -18,10 +18,10 @@ static const char *keshi_take_gradients(pTHX_ SV *result, size_t n, KsArray **to
     AV *av;
     size_t i;
     if (!keshi_is_list(result))
-        return "Function: backward did not return its gradients";
+        return "backward did not return its gradients";
     av = (AV *)SvRV(result);
     if (av_count(av) != n)
-        return form("Function: backward must return one gradient for each input, got %" UVuf ", want %" UVuf, (UV)av_count(av),
+        return form("backward must return one gradient for each input, got %" UVuf ", want %" UVuf, (UV)av_count(av),
                     (UV)n);
     for (i = 0; i < n; i++) {
         SV **element = av_fetch(av, (SSize_t)i, 0);
@@ -30,10 +30,10 @@ static const char *keshi_take_gradients(pTHX_ SV *result, size_t n, KsArray **to
             continue;
         mg = keshi_magic(*element);
         if (!mg || !mg->mg_ptr)
-            return form("Function: gradient %" UVuf " is %s, want an AI::MXNet::NDArray or undef", (UV)i,
+            return form("gradient %" UVuf " is %s, want an AI::MXNet::NDArray or undef", (UV)i,
                         keshi_kind(aTHX_ *element));
         if (ks_array_retain(MG_ARRAY(mg), &to[i]) != 0)
-            return form("Function: %s", ks_last_error());
+            return form("%s", ks_last_error());
     }
     return NULL;
 }
@@ -47,7 +47,7 @@ static int keshi_function_backward(void *owner, size_t num_outputs, KsArray *con
     SV *result;
     dTHX;
     if (!aTHX || keshi_interpreter(aTHX) != loan->interpreter)
-        return ks_fail(KS_ERROR_AUTOGRAD, "Function: recorded on one thread, and differentiated on another");
+        return ks_fail(KS_ERROR_AUTOGRAD, "recorded on one thread, and differentiated on another");
     {
         dSP;
         PUSHSTACKi(PERLSI_UNKNOWN);
