@@ -162,7 +162,7 @@ fn run_normal(r: &Run<'_>, loc: f32, scale: f32) -> Result<()> {
 }
 
 fn run_gamma(r: &Run<'_>, alpha: f32, beta: f32) -> Result<()> {
-    check(alpha >= 0.0, "alpha", alpha, "0 or more")?;
+    check(alpha >= 0.0 && alpha.is_finite(), "alpha", alpha, "0 or more")?;
     check(beta >= 0.0, "beta", beta, "0 or more")?;
     let (a, b) = (f64::from(alpha), f64::from(beta));
     random::each(r.outs[0].span(), stream(r), |_, e| random::gamma(e, a, b));
