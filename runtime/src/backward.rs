@@ -47,6 +47,9 @@ struct Sum {
     owned: bool,
 }
 
+/// Sees a call of the tape with the gradients of its inputs.
+pub type Watch<'a> = &'a mut dyn FnMut(&Arc<Node>, &Grads) -> Result<()>;
+
 type Slots = SmallVec<[Option<Sum>; 1]>;
 type Pending = BTreeMap<u64, (Arc<Node>, Slots)>;
 
@@ -83,20 +86,31 @@ fn caught(payload: Box<dyn Any + Send>) -> Error {
 ///
 /// `head_grads` gives the gradient of each head, ones where it is `None` or when the slice is empty.
 pub fn backward(heads: &[&Array], head_grads: &[Option<&Array>], options: Options) -> Result<()> {
+    if !backward_watched(heads, head_grads, options, &mut |_, _| Ok(()))? {
+        return Err(unreachable_head().within("backward"));
+    }
+    Ok(())
+}
+
+/// As [`backward`], but it is no error to reach no variable: the result says whether one was reached. `watch` sees each call
+/// with the gradients of its inputs.
+pub fn backward_watched(
+    heads: &[&Array],
+    head_grads: &[Option<&Array>],
+    options: Options,
+    watch: Watch<'_>,
+) -> Result<bool> {
     let mut reached = false;
-    pass(heads, head_grads, options, |node, slots| {
+    let visit = |node: &Arc<Node>, slots: &mut Slots| {
         let Kind::Leaf(leaf) = &node.kind else { return Ok(()) };
         reached |= leaf.req != GradReq::Null;
         match slots[0].take() {
             Some(sum) => deliver(leaf, sum.grad),
             None => Ok(()),
         }
-    })
-    .map_err(|e| e.within("backward"))?;
-    if !reached {
-        return Err(unreachable_head().within("backward"));
-    }
-    Ok(())
+    };
+    pass(heads, head_grads, options, visit, watch).map_err(|e| e.within("backward"))?;
+    Ok(reached)
 }
 
 /// Gradients of `heads` with respect to `vars`, as new arrays. Buffers of variables stay as they are.
@@ -127,7 +141,7 @@ pub fn grad_where_reached(
         })
         .collect::<Result<_>>()?;
     let mut found: Vec<Option<Array>> = vec![None; vars.len()];
-    pass(heads, head_grads, options, |node, slots| {
+    let visit = |node: &Arc<Node>, slots: &mut Slots| {
         for (e, f) in edges.iter().zip(&mut found) {
             if Arc::ptr_eq(&e.node, node) {
                 let Some(sum) = &slots[e.output as usize] else { continue };
@@ -137,8 +151,8 @@ pub fn grad_where_reached(
             }
         }
         Ok(())
-    })
-    .map_err(|e| e.within("grad"))?;
+    };
+    pass(heads, head_grads, options, visit, &mut |_, _| Ok(())).map_err(|e| e.within("grad"))?;
     Ok(found)
 }
 
@@ -165,6 +179,7 @@ fn pass(
     head_grads: &[Option<&Array>],
     options: Options,
     mut visit: impl FnMut(&Arc<Node>, &mut Slots) -> Result<()>,
+    watch: Watch<'_>,
 ) -> Result<()> {
     if !head_grads.is_empty() && head_grads.len() != heads.len() {
         bail!(
@@ -197,6 +212,7 @@ fn pass(
         let Kind::Call(call) = &node.kind else { continue };
         let _of = watch::any().then(|| watch::Gradient::of(call.op.name));
         let grads = step(&node, call, slots, options).map_err(|e| e.within(call.op.name))?;
+        watch(&node, &grads)?;
         for (i, (edge, g)) in call.edges.iter().zip(grads).enumerate() {
             let (Some(edge), Some(g)) = (edge, g) else { continue };
             let g = fitted(g, &call.in_metas[i])?;

@@ -2,7 +2,7 @@
 //!
 //! A module may use only what stands above it here: `error dtype device`, `rng`, `shape`, `storage`, `tensor`, `serialize`,
 //! `files`, `simd`, `kernels`, `ops`, `autograd`, `array`, `watch`, `invoke`, `backward`, `fluent`, `views`, `custom`,
-//! `einsum`, `gradcheck`. One knot is allowed:
+//! `einsum`, `gradcheck`, `graph`. One knot is allowed:
 //! gradient rules in `ops` are written with [`Array`]s and the calls of `fluent`.
 
 #[macro_use]
@@ -33,6 +33,7 @@ pub mod custom;
 pub mod einsum;
 pub mod fluent;
 pub mod gradcheck;
+pub mod graph;
 pub mod invoke;
 pub mod views;
 pub mod watch;

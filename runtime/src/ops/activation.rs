@@ -334,6 +334,7 @@ table! {
         .vjp1(Keep::OUTPUTS, grad).cases(case);
     LEAKY_RELU = OpDef::new("LeakyReLU", &["data", "gamma"], run_leaky).params::<LeakyReLU>().inplace()
         .arity(|p| if LeakyReLU::is(p, Leak::Prelu) { 2 } else { 1 }).outputs(leaky_outputs, leaky_outputs)
+        .output_names(&["output", "mask"]).inits(&[(1, "[\"Constant\", {\"value\": 0.25}]")])
         .shape(shape_leaky).dtype(floats)
         .doc("Rectifiers that let something through below 0: `slope x` (leaky), `gamma x` with gamma learnt for each channel \
               (prelu), a random slope in training and the middle one else (rrelu, whose second result are the slopes), \

@@ -111,6 +111,17 @@ impl Keep {
     }
 }
 
+/// How the outputs of an operator are called in a graph.
+#[derive(Clone, Copy)]
+pub enum OutputNames {
+    /// `output`; with numbers where there are several.
+    Plain,
+    /// `output0`, `output1`, …, also where there is one.
+    Numbered,
+    /// These.
+    Named(&'static [&'static str]),
+}
+
 /// The gradient of an operator.
 #[derive(Clone, Copy)]
 pub enum Gradient {
@@ -142,6 +153,10 @@ pub struct OpDef {
     pub outputs: fn(&Params) -> usize,
     /// Number of outputs that the caller sees: the first ones.
     pub visible: fn(&Params) -> usize,
+    /// Names of the outputs.
+    pub output_names: OutputNames,
+    /// Initializers of the variables that a graph makes for inputs which are not given: index of the input, and the text.
+    pub inits: &'static [(usize, &'static str)],
     /// Parameters.
     pub params: ParamDef,
     /// Shape inference.
@@ -186,6 +201,8 @@ impl OpDef {
             arity: Arity::All,
             outputs: one,
             visible: one,
+            output_names: OutputNames::Plain,
+            inits: &[],
             params: ParamDef::NONE,
             shape: ShapeInfer::Same,
             dtype: TypeInfer::Same,
@@ -250,6 +267,21 @@ impl OpDef {
     /// Numbers of all outputs and of the visible ones.
     pub const fn outputs(self, outputs: fn(&Params) -> usize, visible: fn(&Params) -> usize) -> OpDef {
         OpDef { outputs, visible, ..self }
+    }
+
+    /// Names of the outputs: those of the hidden ones may be left out.
+    pub const fn output_names(self, names: &'static [&'static str]) -> OpDef {
+        OpDef { output_names: OutputNames::Named(names), ..self }
+    }
+
+    /// Says that the names of the outputs are numbered, also where there is one.
+    pub const fn numbered_outputs(self) -> OpDef {
+        OpDef { output_names: OutputNames::Numbered, ..self }
+    }
+
+    /// Initializers for variables that stand for inputs which are not given.
+    pub const fn inits(self, inits: &'static [(usize, &'static str)]) -> OpDef {
+        OpDef { inits, ..self }
     }
 
     /// A shape rule of its own.
@@ -340,6 +372,15 @@ impl OpDef {
         match self.arity {
             Arity::Variadic(_) => format!("{}{i}", self.inputs[0]),
             _ => self.inputs.get(i).map_or_else(|| format!("input {i}"), |n| (*n).to_owned()),
+        }
+    }
+
+    /// Name of output `i`.
+    pub fn output_name(&self, i: usize, params: &Params) -> String {
+        match self.output_names {
+            OutputNames::Named(names) if i < names.len() => names[i].to_owned(),
+            OutputNames::Plain if (self.visible)(params) == 1 => "output".to_owned(),
+            _ => format!("output{i}"),
         }
     }
 

@@ -351,7 +351,7 @@ table! {
     SLICE_CHANNEL = OpDef::new("SliceChannel", &["data"], run_split::<ByNumber>).aliases(&["split"]).params::<Split>()
         .doc("Takes an array apart along an axis, into `num_outputs` parts of one size.")
         .outputs(|p| p.get::<Split>().num_outputs.clamp(1, MOST) as usize, |p| p.get::<Split>().num_outputs.clamp(1, MOST) as usize)
-        .shape(shape_split_even).vjp1(Keep::NOTHING, grad_split::<ByNumber>)
+        .numbered_outputs().shape(shape_split_even).vjp1(Keep::NOTHING, grad_split::<ByNumber>)
         .cases(|d| { let (case, n, _) = split_case(d); case.param("num_outputs", n) });
     SPLIT_V2 = OpDef::new("_split_v2", &["data"], run_split::<ByIndex>).params::<SplitAt>()
         .doc("Takes an array apart along an axis: into `sections` parts of one size, or else where `indices` say.")

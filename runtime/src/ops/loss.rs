@@ -349,8 +349,8 @@ table! {
         .vjp(Keep::OUTPUTS.and(Keep::input(1)), |d| grad_regression(d, |e| e)).no_samples(LOSS);
     MAE_REGRESSION_OUTPUT = OpDef::new("MAERegressionOutput", &["data", "label"], run_copy)
         .aliases(&["_sparse_MAERegressionOutput"]).params::<Regression>().shape(infer_regression).dtype(label_type)
-        .doc("The data itself, with the gradient of the distance from the label.")
-        .vjp(Keep::OUTPUTS.and(Keep::input(1)), |d| grad_regression(d, |e| e.sign())).no_samples(LOSS);
+        .doc("The data itself, with the gradient of the distance from the label, which at no distance is that from below.")
+        .vjp(Keep::OUTPUTS.and(Keep::input(1)), |d| grad_regression(d, |e| e.gt(0.0) * 2.0 - 1.0)).no_samples(LOSS);
     LOGISTIC_REGRESSION_OUTPUT = OpDef::new("LogisticRegressionOutput", &["data", "label"], |r| (unary::SIGMOID.run)(r))
         .aliases(&["_sparse_LogisticRegressionOutput"]).params::<Regression>().shape(infer_regression).dtype(label_type)
         .doc("The logistic function, with the gradient of the cross entropy with the label.")

@@ -177,7 +177,7 @@ table! {
     CTC_LOSS = OpDef::new("CTCLoss", &["data", "label", "data_lengths", "label_lengths"], run)
         .aliases(&["ctc_loss", "_contrib_CTCLoss", "_contrib_ctc_loss"]).params::<Ctc>().arity(inputs)
         .shape(infer_shape).dtype(infer_type)
-        .doc("Negative logarithm of the probability of each label sequence under the softmax of the data (steps, batch, classes), \
+        .output_names(&["out"]).doc("Negative logarithm of the probability of each label sequence under the softmax of the data (steps, batch, classes), \
               summed over all alignments.")
         .vjp(Keep::INPUTS, grad).no_samples("differentiable once only; see the slope's tests");
     CTC_SLOPE = OpDef::new("_ks_ctc_slope", &["data", "label", "data_lengths", "label_lengths"], run_slope)

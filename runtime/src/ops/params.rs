@@ -326,7 +326,7 @@ macro_rules! params {
     (@start $t:ty, $default:expr) => { $default };
     (@require $seen:ident, $k:ident, $field:ident) => {
         if $seen & (1 << $k) == 0 {
-            $crate::bail!(Param, "required parameter '{}' is missing", stringify!($field).trim_start_matches("r#"));
+            $crate::bail!(Param, "Required parameter {} is missing", stringify!($field).trim_start_matches("r#"));
         }
     };
     (@require $seen:ident, $k:ident, $field:ident, $default:expr) => {};
@@ -390,7 +390,7 @@ mod tests {
         assert!(bad(5, "".into()).contains("expect boolean but value=''"));
         assert!(bad(3, 2.5.into()).contains("axis") && bad(1, "(1".into()).contains("shape"));
         assert!(bad(0, "gelu".into()).contains("{'relu', 'tanh'}"));
-        assert!(Everything::parse(&[]).unwrap_err().to_string().contains("'act' is missing"));
+        assert!(Everything::parse(&[]).unwrap_err().to_string().contains("act is missing"));
         assert!(bad(9, Value::None).contains("number 9"));
         assert_eq!(Everything::specs()[3].type_text, "int or None");
         assert_eq!(Everything::specs()[0].default, None);

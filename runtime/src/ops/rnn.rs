@@ -360,6 +360,7 @@ table! {
     RNN = OpDef::new("RNN", &["data", "parameters", "state", "state_cell", "sequence_length"], run).params::<Rnn>()
         .arity(|p| p.get::<Rnn>().inputs())
         .outputs(|p| p.get::<Rnn>().visible() + 2, |p| p.get::<Rnn>().visible())
+        .output_names(&["output", "state_output", "statecell_output"])
         .shape(infer_shape).dtype(infer_type)
         .doc("Recurrent layers over data of (steps, batch, width). With `a = W x + b` and `s = R h + b'` for each gate: `h' = max(0, a + s)` \
               (rnn_relu); `h' = tanh(a + s)` (rnn_tanh); `c' = σ(f) c + σ(i) tanh(g)`, `h' = σ(o) tanh(c')`, gates i, f, g, o (lstm); \

@@ -51,6 +51,19 @@ impl Tensor {
         unsafe { std::slice::from_raw_parts(self.span().bytes(), self.size * self.dtype.size()) }
     }
 
+    /// Makes the elements those of another tensor of the same shape and dtype.
+    pub fn assign(&self, from: &Tensor) -> Result<()> {
+        if self.dims() != from.dims() || self.dtype != from.dtype {
+            let (got, want) = (show(&from.dims), show(&self.dims));
+            bail!(Shape, "the value does not fit, got {got} {}, want {want} {}", from.dtype, self.dtype);
+        }
+        let (from, to) = (from.span(), self.span());
+        // SAFETY: same count and dtype; `copy` allows the two to overlap.
+        unsafe { std::ptr::copy(from.bytes(), to.bytes(), to.len() * to.dtype().size()) };
+        self.storage.bump();
+        Ok(())
+    }
+
     /// All elements as float64, in row-major order.
     pub fn to_vec_f64(&self) -> Vec<f64> {
         with_dtype!(self.dtype, T => self.as_slice::<T>().iter().map(|x| x.to_f64()).collect())

@@ -343,7 +343,7 @@ table! {
     MULTI_BOX_TARGET = OpDef::new("_contrib_MultiBoxTarget", &["anchor", "label", "cls_pred"], run_target).params::<Target>()
         .doc("What anchors are to learn of labels (class, left, top, right, bottom): where the object that each is matched with lies \
               relative to it, a mask of ones for those that are, and the class plus 1, 0 for background.")
-        .outputs(|_| 3, |_| 3).shape(shape_target).zero_gradient("targets are constants").cases(target_case);
+        .outputs(|_| 3, |_| 3).output_names(&["loc_target", "loc_mask", "cls_target"]).shape(shape_target).zero_gradient("targets are constants").cases(target_case);
     MULTI_BOX_DETECTION = OpDef::new("_contrib_MultiBoxDetection", &["cls_prob", "loc_pred", "anchor"], run_detect).params::<Detect>()
         .doc("Detections from predictions: rows of class, probability and box, the best first, and non-maximum suppression among them. \
               Rows that were removed have class -1.")

@@ -45,11 +45,9 @@ fn infer(s: &mut Shapes<'_>) -> Result<()> {
         out.push(hidden);
         s.want_partial(1, &Partial::from_sizes(&[hidden, width]))?;
         s.outs[0].merge(&Partial::from_sizes(&out))?;
-    } else {
-        s.want_partial(1, &Partial::from_sizes(&[hidden, -1]))?;
-        if p.flatten {
-            s.outs[0].merge(&Partial::from_sizes(&[-1, hidden]))?;
-        }
+    } else if p.flatten {
+        // The output tells neither the rank nor the width of the data.
+        return Ok(());
     }
     if !p.no_bias {
         s.want(2, &[p.num_hidden])?;

@@ -281,6 +281,8 @@ const fn norm_op<P: Batch>(name: &'static str, run: crate::ops::def::Kernel) -> 
         .params::<P>()
         .outputs(|_| 3, visible::<P>)
         .mutates(&[3, 4])
+        .output_names(&["output", "mean", "var"])
+        .inits(&[(3, "[\"zero\", {}]"), (4, "[\"one\", {}]")])
         .shape(infer_shape::<P>)
         .dtype(infer_type)
 }

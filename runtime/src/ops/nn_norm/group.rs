@@ -132,6 +132,7 @@ fn case(d: &mut Draw, instances: bool) -> Case {
 table! {
     GROUP_NORM = OpDef::new("GroupNorm", &["data", "gamma", "beta"], |r| run(r, of_groups)).params::<GroupNorm>()
         .outputs(|_| 3, |p| if p.get::<GroupNorm>().output_mean_var { 3 } else { 1 })
+        .output_names(&["output", "mean", "std"])
         .shape(|s| infer_shape(s, of_groups)).dtype(floats)
         .doc("Brings each group of channels of each instance to mean 0 and variance 1, multiplies it by its gamma and adds its beta.")
         .vjp(KEPT, |d| grad(d, of_groups)).cases(|d| case(d, false));

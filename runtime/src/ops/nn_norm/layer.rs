@@ -122,7 +122,7 @@ fn case(d: &mut Draw) -> Case {
 
 table! {
     LAYER_NORM = OpDef::new("LayerNorm", &["data", "gamma", "beta"], run).params::<LayerNorm>()
-        .outputs(|_| 3, visible).shape(infer_shape).dtype(floats)
+        .outputs(|_| 3, visible).output_names(&["output", "mean", "std"]).shape(infer_shape).dtype(floats)
         .doc("Brings the elements along an axis to mean 0 and variance 1, multiplies them by gamma and adds beta, place by place.")
         .vjp(KEPT, grad).cases(case);
     LAYER_GRAD = OpDef::new("_ks_layer_norm_grad", &["grad", "data", "gamma"], run_grad)

@@ -1,0 +1,178 @@
+//! A graph as a list of calls: what an executor and a cached operator run.
+
+use super::infer::in_node;
+use super::node::Symbol;
+use super::order::Order;
+use crate::array::Array;
+use crate::device::Device;
+use crate::dtype::DType;
+use crate::error::Result;
+use crate::invoke::invoke;
+use crate::ops::def::OpDef;
+use crate::ops::infer::{Shapes, Types};
+use crate::ops::params::Params;
+use crate::shape::partial::Partial;
+use smallvec::SmallVec;
+
+/// One call.
+struct Step {
+    op: &'static OpDef,
+    params: Params,
+    /// Number of the node.
+    node: usize,
+    /// Where the inputs are.
+    ins: SmallVec<[usize; 4]>,
+    /// Where the outputs go, one after the other.
+    out: usize,
+    /// What nothing uses after this call.
+    free: SmallVec<[usize; 2]>,
+}
+
+/// The calls of a graph in order. Each output of each node has a place.
+pub struct Plan {
+    /// The nodes.
+    pub order: Order,
+    steps: Vec<Step>,
+    /// Places of the variables, in the order of `list_inputs`.
+    inputs: Vec<usize>,
+    /// Places of the outputs of the symbol.
+    pub heads: Vec<usize>,
+}
+
+/// Sees each output of each call, by the number of the node and its own, as soon as it is there.
+pub type Watch<'a> = &'a mut dyn FnMut(usize, usize, &Array) -> Result<()>;
+
+impl Plan {
+    /// The calls that the outputs of `symbol` need.
+    pub fn new(symbol: &Symbol) -> Plan {
+        let order = Order::new(symbol);
+        let heads: Vec<usize> = symbol.heads.iter().map(|h| order.number(h)).collect();
+        let (mut steps, mut inputs) = (Vec::new(), Vec::new());
+        for (node, place) in order.nodes.iter().enumerate() {
+            match place.op() {
+                None => inputs.push(order.first[node]),
+                Some(op) => steps.push(Step {
+                    op,
+                    params: place.params(),
+                    node,
+                    ins: place.inputs.iter().map(|e| order.number(e)).collect(),
+                    out: order.first[node],
+                    free: SmallVec::new(),
+                }),
+            }
+        }
+        // From the end: the first user met is the last one.
+        let mut used = vec![false; order.num_entries()];
+        heads.iter().for_each(|&h| used[h] = true);
+        for step in steps.iter_mut().rev() {
+            let outs = step.out..order.first[step.node + 1];
+            let places = step.ins.iter().copied().chain(outs);
+            step.free = places.filter(|&p| !std::mem::replace(&mut used[p], true)).collect();
+        }
+        Plan { order, steps, inputs, heads }
+    }
+
+    /// Number of variables.
+    pub fn num_inputs(&self) -> usize {
+        self.inputs.len()
+    }
+
+    /// Names of the variables.
+    pub fn input_names(&self) -> Vec<&str> {
+        let nodes = self.order.nodes.iter().filter(|n| n.is_variable());
+        nodes.map(|n| n.name.as_str()).collect()
+    }
+
+    /// What `of` says of the value of the variable that is node `i`.
+    pub(crate) fn fact<T>(&self, values: &[Array], i: usize, of: impl Fn(&Array) -> T) -> Option<T> {
+        let at = self.inputs.binary_search(&self.order.first[i]).ok()?;
+        values.get(at).map(of)
+    }
+
+    /// Whether the result of some call depends on how it is used: it makes something from nothing, and its parameters leave
+    /// shape or dtype open.
+    pub fn is_open(&self) -> bool {
+        self.sources().any(|step| {
+            let (mut shapes, mut types) = ([Partial::UNKNOWN], [None]);
+            let params = &step.params;
+            let shape = step.op.infer_shape(&mut Shapes { params, ins: &mut [], outs: &mut shapes });
+            let dtype = step.op.infer_type(&mut Types { params, ins: &mut [], outs: &mut types });
+            shape.is_err() || dtype.is_err() || !shapes[0].is_known() || types[0].is_none()
+        })
+    }
+
+    /// Calls that make one array from nothing.
+    fn sources(&self) -> impl Iterator<Item = &Step> {
+        self.steps.iter().filter(|s| s.ins.is_empty() && self.order.first[s.node + 1] == s.out + 1)
+    }
+
+    /// Makes the arrays that calls without inputs write into, where their shape is known; `given[place]` gets them.
+    pub fn make_sources(
+        &self,
+        shapes: &[Partial],
+        types: &[Option<DType>],
+        device: impl Fn(usize) -> Device,
+        given: &mut [Option<Array>],
+    ) -> Result<()> {
+        for step in self.sources() {
+            if let Some(dims) = shapes[step.out].known().filter(|_| given[step.out].is_none()) {
+                let dtype = types[step.out].unwrap_or_default();
+                given[step.out] = Some(Array::zeros(&dims, dtype, device(step.node))?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs all calls. `values` are those of the variables, in the order of `list_inputs`; a call writes into `given[place]`
+    /// where there is an array. What no later call needs is dropped at once.
+    pub fn run(
+        &self,
+        values: &[Array],
+        given: &[Option<Array>],
+        mut watch: Option<Watch<'_>>,
+    ) -> Result<Vec<Array>> {
+        let mut at: Vec<Option<Array>> = vec![None; self.order.num_entries()];
+        for (&place, value) in self.inputs.iter().zip(values) {
+            at[place] = Some(value.clone());
+        }
+        let missing = |place: usize| err!(Internal, "the value of output {place} of the graph is not there");
+        for step in &self.steps {
+            let node = &self.order.nodes[step.node];
+            let outs = {
+                let input = |&p: &usize| at[p].as_ref().ok_or_else(|| missing(p));
+                let ins: SmallVec<[&Array; 4]> = step.ins.iter().map(input).collect::<Result<_>>()?;
+                let end = self.order.first[step.node + 1];
+                let into = given.get(step.out..end).unwrap_or_default().iter().map_while(Option::as_ref);
+                let into: SmallVec<[&Array; 2]> = into.collect();
+                invoke(step.op, &ins, &step.params, &into).map_err(|e| in_node(node, e))?
+            };
+            for (i, out) in outs.into_iter().enumerate() {
+                if let Some(watch) = &mut watch {
+                    watch(step.node, i, &out)?;
+                }
+                at[step.out + i] = Some(out);
+            }
+            for &p in &step.free {
+                at[p] = None;
+            }
+        }
+        self.heads.iter().map(|&p| at[p].clone().ok_or_else(|| missing(p))).collect()
+    }
+
+    /// The calls, one a line.
+    pub fn describe(&self) -> String {
+        let names = |places: &[usize]| {
+            let name = |&p: &usize| {
+                let node = self.order.node_of(p);
+                self.order.nodes[node].output_name(p - self.order.first[node])
+            };
+            places.iter().map(name).collect::<Vec<_>>().join(", ")
+        };
+        let mut text = format!("inputs: {}\noutputs: {}\n", names(&self.inputs), names(&self.heads));
+        for step in &self.steps {
+            let node = &self.order.nodes[step.node];
+            text += &format!("{} = {}({})\n", node.name, step.op.name, names(&step.ins));
+        }
+        text
+    }
+}
