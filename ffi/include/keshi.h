@@ -123,11 +123,37 @@ typedef enum {
     KS_STORAGE_CSR = 2,
 } KsStorage;
 
+// What ks_symbol_list tells of a symbol.
+typedef enum {
+    // Names of the variables that no call changes.
+    KS_LIST_ARGUMENTS = 0,
+    // Names of the outputs.
+    KS_LIST_OUTPUTS = 1,
+    // Names of the variables that some call changes.
+    KS_LIST_AUXILIARY_STATES = 2,
+    // Names of all variables.
+    KS_LIST_INPUTS = 3,
+    // The name, when all outputs are of one node; else nothing.
+    KS_LIST_NAME = 4,
+    // Key and value of each attribute of the node that all outputs are of; nothing when there are several nodes.
+    KS_LIST_ATTRIBUTES = 5,
+    // Name of the node, key and value of each attribute of all nodes.
+    KS_LIST_ALL_ATTRIBUTES = 6,
+    // The whole graph in one text, which ks_symbol_from_json reads.
+    KS_LIST_JSON = 7,
+} KsSymbolList;
+
 // One reference to an array.
 typedef struct KsArray KsArray;
 
 // Bytes in memory.
 typedef struct KsBuffer KsBuffer;
+
+// A graph that is called like an operator.
+typedef struct KsCachedOp KsCachedOp;
+
+// A graph bound to arrays.
+typedef struct KsExecutor KsExecutor;
 
 // Arrays read from a file, with or without names.
 typedef struct KsList KsList;
@@ -137,6 +163,15 @@ typedef struct KsOp KsOp;
 
 // A parsed parameter set of one operator.
 typedef struct KsParams KsParams;
+
+// Shapes that a function gives back.
+typedef struct KsShapes KsShapes;
+
+// Texts that a function gives back.
+typedef struct KsStrings KsStrings;
+
+// A graph of calls that have not been made.
+typedef struct KsSymbol KsSymbol;
 
 // What an array of a file has besides its data when it is sparse.
 typedef struct {
@@ -219,6 +254,9 @@ typedef int (*KsBackward)(void *owner,
                           KsArray *const *outputs,
                           size_t num_inputs,
                           KsArray **input_grads);
+
+// What a monitor is: it sees arrays by name, borrowed, and returns 0, or -1 to end the pass with an error.
+typedef int (*KsMonitor)(const char *name, KsArray *array, void *payload);
 
 #ifdef __cplusplus
 extern "C" {
@@ -694,6 +732,116 @@ int ks_record_function(size_t num_inputs,
                        void *owner,
                        KsArray **recorded);
 
+// A variable with `n` attributes into `*out`. Bare keys such as `lr_mult` are stored as `__lr_mult__`; `__shape__` and
+// `__dtype__` are used by inference. `*out` is the caller's, to be freed with ks_symbol_free. Fails when the name is empty.
+// Requires: `name` is a string; `keys` and `values` point to `n` strings each; `out` is writable.
+int ks_symbol_variable(const char *name,
+                       size_t n,
+                       const char *const *keys,
+                       const char *const *values,
+                       KsSymbol **out);
+
+// A call of `op` into `*out`. The `num_attrs` attributes are its parameters as text, and others. Inputs are given in order or,
+// unless `input_names` is NULL, by name; those that are not given become variables called `name_input`. Borrows everything;
+// `*out` is the caller's, to be freed with ks_symbol_free. Fails when a parameter or an input does not fit, or an input has
+// several outputs.
+// Requires: `op` is an operator; `name` is a string; `keys` and `values` point to `num_attrs` strings each, `inputs` to `num_inputs`
+// symbols, `input_names` to as many strings unless it is NULL; `out` is writable.
+int ks_symbol_call(const KsOp *op,
+                   const char *name,
+                   size_t num_attrs,
+                   const char *const *keys,
+                   const char *const *values,
+                   size_t num_inputs,
+                   const char *const *input_names,
+                   KsSymbol *const *inputs,
+                   KsSymbol **out);
+
+// The outputs of `n` symbols as one symbol into `*out`, which is the caller's, to be freed with ks_symbol_free. Borrows the
+// symbols. Fails when there are none.
+// Requires: `list` points to `n` symbols; `out` is writable.
+int ks_symbol_group(size_t n,
+                    KsSymbol *const *list,
+                    KsSymbol **out);
+
+// A copy of `s` in which the variables called `names` are replaced by the outputs of `n` other symbols, and the head is called
+// `name`, unless that is NULL or empty. Borrows everything; `*out` is the caller's, to be freed with ks_symbol_free. Fails when
+// there is no variable of a name.
+// Requires: `s` is a symbol; `name` is NULL or a string; `names` points to `n` strings, `with` to `n` symbols; `out` is writable.
+int ks_symbol_compose(const KsSymbol *s,
+                      const char *name,
+                      size_t n,
+                      const char *const *names,
+                      KsSymbol *const *with,
+                      KsSymbol **out);
+
+// Another handle on the symbol into `*out`, which is the caller's, to be freed with ks_symbol_free. Fails when a pointer is
+// NULL.
+// Requires: `s` is a symbol; `out` is writable.
+int ks_symbol_retain(const KsSymbol *s,
+                     KsSymbol **out);
+
+// Frees a symbol. NULL is fine; freeing one twice is the caller's fault.
+// Requires: `s` is NULL or a symbol, not used afterwards.
+void ks_symbol_free(KsSymbol *s);
+
+// Reads a graph from the text of one of MXNet's files, of any version. `*out` is the caller's, to be freed with
+// ks_symbol_free. Fails when the text is no graph.
+// Requires: `json` is a string; `out` is writable.
+int ks_symbol_from_json(const char *json,
+                        KsSymbol **out);
+
+// What is asked for of a symbol into `*out`, which is the caller's, to be freed with ks_strings_free. `what` is a KsSymbolList.
+// Fails when `what` is unknown.
+// Requires: `s` is a symbol; `out` is writable.
+int ks_symbol_list(const KsSymbol *s,
+                   int32_t what,
+                   KsStrings **out);
+
+// The attribute `key` of the node that all outputs are of, in either of its spellings, into `*out` as one text, or none when
+// there is no such attribute. `*out` is the caller's, to be freed with ks_strings_free. Fails when a pointer is NULL.
+// Requires: `s` is a symbol; `key` is a string; `out` is writable.
+int ks_symbol_attr(const KsSymbol *s,
+                   const char *key,
+                   KsStrings **out);
+
+// Changes an attribute of the node that all outputs are of, for all symbols that have it. Fails when there are several nodes,
+// or when a parameter would become one that does not fit.
+// Requires: `s` is a symbol; `key` and `value` are strings.
+int ks_symbol_set_attr(KsSymbol *s,
+                       const char *key,
+                       const char *value);
+
+// The outputs of all nodes below, inputs before their users, as one symbol into `*out`, which is the caller's, to be freed with
+// ks_symbol_free. Fails when a pointer is NULL.
+// Requires: `s` is a symbol; `out` is writable.
+int ks_symbol_internals(const KsSymbol *s,
+                        KsSymbol **out);
+
+// The inputs of the nodes of the outputs as one symbol into `*out`, NULL where there are none. `*out` is the caller's, to be
+// freed with ks_symbol_free. Fails when a pointer is NULL.
+// Requires: `s` is a symbol; `out` is writable.
+int ks_symbol_children(const KsSymbol *s,
+                       KsSymbol **out);
+
+// Output `i` as a symbol into `*out`, which is the caller's, to be freed with ks_symbol_free. Fails when there is no such output.
+// Requires: `s` is a symbol; `out` is writable.
+int ks_symbol_output(const KsSymbol *s,
+                     size_t i,
+                     KsSymbol **out);
+
+// The number of texts into `*out`. Fails when a pointer is NULL.
+// Requires: `s` is a list of texts; `out` is writable.
+int ks_strings_len(const KsStrings *s, size_t *out);
+
+// Text number `i` into `*out`; it lives as long as the list. Fails when there is no such text.
+// Requires: `s` is a list of texts; `out` is writable.
+int ks_strings_get(const KsStrings *s, size_t i, const char **out);
+
+// Frees a list of texts. NULL is fine; freeing one twice is the caller's fault.
+// Requires: `s` is NULL or a list of texts, not used afterwards.
+void ks_strings_free(KsStrings *s);
+
 // Switches the search for NaN: while it is on, the call of an operator whose result holds one fails, and the message names
 // the operator, the place, and in a backward pass whose gradient it was. The result has been written then. What it was
 // goes into `*previous` (0 or 1), which may be NULL. Always succeeds.
@@ -720,6 +868,137 @@ int ks_profile_span(const char *name,
 // Requires: `out` is NULL or writable.
 int ks_profile_trace(int reset,
                      KsBuffer **out);
+
+// Infers the shapes of the arguments, the outputs and the auxiliary states, in the order of their lists, into `*out`, which is
+// the caller's, to be freed with ks_shapes_free. `n` shapes are given for the variables called `names` or, when that is NULL,
+// for the first arguments: `ndims[i]` sizes each, one shape after the other in `sizes`. A size of 0 is unknown, and so is all
+// of a shape without sizes. Fails when shapes contradict each other; the text names the node.
+// Requires: `s` is a symbol; `names` is NULL or points to `n` strings; `ndims` points to `n` numbers, `sizes` to as many as they add up
+// to; `out` is writable.
+int ks_symbol_infer_shape(const KsSymbol *s,
+                          size_t n,
+                          const char *const *names,
+                          const size_t *ndims,
+                          const int64_t *sizes,
+                          KsShapes **out);
+
+// The number of shapes into `*out`. Fails when a pointer is NULL.
+// Requires: `s` are shapes; `out` is writable.
+int ks_shapes_len(const KsShapes *s, size_t *out);
+
+// Shape number `i`: the number of axes into `*ndim`, the address of their sizes into `*sizes`, to live as long as the shapes;
+// an unknown size is -1. Of a shape that is not known at all, `*sizes` is NULL. Fails when there is no such shape.
+// Requires: `s` are shapes; `ndim` and `sizes` are writable.
+int ks_shapes_get(const KsShapes *s,
+                  size_t i,
+                  size_t *ndim,
+                  const int64_t **sizes);
+
+// Frees shapes. NULL is fine; freeing them twice is the caller's fault.
+// Requires: `s` is NULL or shapes, not used afterwards.
+void ks_shapes_free(KsShapes *s);
+
+// Infers the dtypes of the arguments, the outputs and the auxiliary states, in the order of their lists, into
+// `out[0..capacity)`: KsDTypes, or -1 where nothing follows. `n` dtypes are given for the variables called `names` or, when that
+// is NULL, for the first arguments. Fails when dtypes contradict each other, when one is unknown, or when `capacity` is not
+// the number of all three lists.
+// Requires: `s` is a symbol; `names` is NULL or points to `n` strings, `dtypes` to `n` numbers; `out` has room for `capacity`.
+int ks_symbol_infer_type(const KsSymbol *s,
+                         size_t n,
+                         const char *const *names,
+                         const int32_t *dtypes,
+                         size_t capacity,
+                         int32_t *out);
+
+// Binds a symbol to arrays. Lists are in the order of those of the symbol: `num_args` values of the arguments; as many arrays for
+// their gradients, any of which, or the whole list, may be NULL; as many KsGradReqs, or NULL for KS_GRAD_WRITE; `num_aux`
+// auxiliary states; `num_outputs` arrays for the outputs, any of which, or the whole list, may be NULL for new ones. The
+// executor shares memory with all of them. Nodes of a group, named by the attribute `ctx_group`, live on the device at the same
+// place, others where their inputs are, or on the given device. `*out` is the caller's, to be freed with ks_executor_free.
+// Fails when an array is missing or does not fit.
+// Requires: `s` is a symbol; lists point to as many handles, numbers or strings as said; `out` is writable.
+int ks_executor_bind(const KsSymbol *s,
+                     int32_t device_type,
+                     int32_t device_id,
+                     size_t num_args,
+                     KsArray *const *args,
+                     KsArray *const *grads,
+                     const int32_t *reqs,
+                     size_t num_aux,
+                     KsArray *const *aux,
+                     size_t num_outputs,
+                     KsArray *const *outputs,
+                     size_t num_groups,
+                     const char *const *groups,
+                     const int32_t *group_device_types,
+                     const int32_t *group_device_ids,
+                     KsExecutor **out);
+
+// Frees an executor. NULL is fine; freeing one twice is the caller's fault.
+// Requires: `e` is NULL or an executor, not used afterwards.
+void ks_executor_free(KsExecutor *e);
+
+// Computes the outputs from the arguments as they are now, in training mode or not. Fails when a call of the graph does.
+// Requires: `e` is an executor.
+int ks_executor_forward(KsExecutor *e,
+                        int training);
+
+// Goes back from the outputs and puts the gradients of the arguments where the binding says. `n` is 0 or the number of outputs;
+// gradients of the outputs that are NULL are ones. Borrows them. Fails when a gradient does not fit, or a call has none.
+// Requires: `e` is an executor; `head_grads` points to `n` handles or NULLs.
+int ks_executor_backward(KsExecutor *e,
+                         size_t n,
+                         KsArray *const *head_grads,
+                         int training);
+
+// The outputs, put into `out[0..capacity)`: the same memory before and after every forward pass, unless a shape depends on
+// values. They are the caller's, to be freed with ks_array_free. Fails when `capacity` is not the number of outputs, or the shape
+// of one is not known before a forward pass.
+// Requires: `e` is an executor; `out` has room for `capacity` handles.
+int ks_executor_outputs(const KsExecutor *e,
+                        size_t capacity,
+                        KsArray **out);
+
+// Makes `monitor` see every output of every call as it is computed and, going back, the gradients of their inputs as
+// `name_backward_input`. NULL ends it. `payload` is handed to each call of it.
+// Fails when `e` is NULL.
+// Requires: `e` is an executor; `monitor` may be called with `payload` as long as it is set.
+int ks_executor_set_monitor(KsExecutor *e,
+                            KsMonitor monitor,
+                            void *payload);
+
+// The calls of an executor as one text into `*out`, which is the caller's, to be freed with ks_strings_free. Fails when a pointer
+// is NULL.
+// Requires: `e` is an executor; `out` is writable.
+int ks_executor_describe(const KsExecutor *e,
+                         KsStrings **out);
+
+// A symbol that can be called like an operator into `*out`, which is the caller's, to be freed with ks_cached_op_free. Flags
+// (`static_alloc`, `static_shape`, `inline_limit`, …) are hints. Fails when a flag is unknown.
+// Requires: `s` is a symbol; `keys` and `values` point to `n` strings each; `out` is writable.
+int ks_cached_op_new(const KsSymbol *s,
+                     size_t n,
+                     const char *const *keys,
+                     const char *const *values,
+                     KsCachedOp **out);
+
+// Frees a callable symbol. NULL is fine; freeing one twice is the caller's fault.
+// Requires: `c` is NULL or a callable symbol, not used afterwards.
+void ks_cached_op_free(KsCachedOp *c);
+
+// Calls a symbol on the values of its variables, in the order of KS_LIST_INPUTS. Recorded while the thread records.
+// `outputs[0..num_given)` are arrays to write into; they stay the caller's. Into the rest new arrays are put, which are the
+// caller's, to be freed with ks_array_free. `*num_outputs` gets the number of outputs; when `capacity` is smaller, nothing has
+// run, the call fails, and `*num_outputs` says what is needed. Borrows the inputs. Fails when inputs do not fit.
+// Requires: `c` is a callable symbol; `inputs` points to `num_inputs` handles, `outputs` to `capacity` handles of which the first
+// `num_given` are set; `num_outputs` is writable.
+int ks_cached_op_invoke(const KsCachedOp *c,
+                        size_t num_inputs,
+                        KsArray *const *inputs,
+                        size_t num_given,
+                        size_t capacity,
+                        KsArray **outputs,
+                        size_t *num_outputs);
 
 #ifdef __cplusplus
 }  // extern "C"

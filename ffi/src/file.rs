@@ -1,13 +1,13 @@
 //! Files of arrays, to and from disk and memory: MXNet's own format, and those of others.
 
 use crate::guard::{guard, guard_or};
-use crate::handle::{Borrowed, array, arrays, give, out, slice};
+use crate::handle::{Borrowed, array, arrays, give, out, slice, text, texts as names};
 use crate::types::{KsArray, KsBuffer, KsList, KsSparse, KsStorage};
 use keshi::files::{self, Format};
 use keshi::serialize::{Layout, Loaded, Record, Sparse, load_record, save, save_any, save_record};
 use keshi::shape::Dims;
 use keshi::{Array, Result, Tensor, bail, err};
-use std::ffi::{CStr, CString, c_char, c_int};
+use std::ffi::{CString, c_char, c_int};
 use std::fs::File;
 use std::io::{BufWriter, Write};
 
@@ -22,28 +22,6 @@ struct List {
 struct Entry {
     data: Array,
     sparse: Option<Sparse>,
-}
-
-/// # Safety
-/// `p` is NULL or a string that ends with a zero byte.
-unsafe fn text<'a>(p: *const c_char, what: &str) -> Result<&'a str> {
-    if p.is_null() {
-        bail!(Argument, "{what} is not usable, got NULL, want a string");
-    }
-    // SAFETY: the caller's promise.
-    unsafe { CStr::from_ptr(p) }.to_str().map_err(|e| err!(Argument, "{what} is not UTF-8: {e}"))
-}
-
-/// # Safety
-/// `list` is NULL (no names) or points to `n` strings.
-unsafe fn names<'a>(list: *const *const c_char, n: usize) -> Result<Vec<&'a str>> {
-    if list.is_null() {
-        return Ok(Vec::new());
-    }
-    // SAFETY: the caller's promise.
-    let list = unsafe { slice(list, n, "names") }?;
-    // SAFETY: the caller's promise.
-    list.iter().map(|&p| unsafe { text(p, "a name") }).collect()
 }
 
 fn tensors(arrays: &[Borrowed]) -> Vec<&Tensor> {

@@ -2,8 +2,9 @@
 
 use crate::types::KsArray;
 use keshi::error::{Error, ErrorKind, Result};
-use keshi::{Array, bail};
+use keshi::{Array, bail, err};
 use smallvec::SmallVec;
+use std::ffi::{CStr, c_char};
 use std::mem::ManuallyDrop;
 use std::ops::Deref;
 
@@ -127,4 +128,28 @@ impl<T> Out<T> {
         // SAFETY: not NULL, writable by the caller's promise.
         unsafe { self.0.write(value) }
     }
+}
+
+/// The text at `p`.
+/// # Safety
+/// `p` is NULL or a string that ends with a zero byte.
+pub(crate) unsafe fn text<'a>(p: *const c_char, what: &str) -> Result<&'a str> {
+    if p.is_null() {
+        return Err(null(what));
+    }
+    // SAFETY: the caller's promise.
+    unsafe { CStr::from_ptr(p) }.to_str().map_err(|e| err!(Argument, "{what} is not UTF-8: {e}"))
+}
+
+/// `n` texts; a NULL list is an empty one.
+/// # Safety
+/// `list` is NULL or points to `n` strings.
+pub(crate) unsafe fn texts<'a>(list: *const *const c_char, n: usize) -> Result<Vec<&'a str>> {
+    if list.is_null() {
+        return Ok(Vec::new());
+    }
+    // SAFETY: the caller's promise.
+    let list = unsafe { slice(list, n, "names") }?;
+    // SAFETY: the caller's promise.
+    list.iter().map(|&p| unsafe { text(p, "a name") }).collect()
 }

@@ -34,7 +34,12 @@ pub mod autograd;
 
 pub mod custom;
 
+pub mod symbol;
 pub mod watch;
+
+pub mod infer;
+
+pub mod executor;
 
 pub use array::*;
 pub use autograd::*;
@@ -42,10 +47,13 @@ pub use custom::*;
 pub use dlpack::*;
 pub use einsum::*;
 pub use error::*;
+pub use executor::*;
 pub use file::*;
+pub use infer::*;
 pub use library::*;
 pub use op::*;
 pub use reflect::*;
+pub use symbol::*;
 pub use types::*;
 pub use view::*;
 pub use watch::*;

@@ -23,6 +23,31 @@ pub struct KsList {
     _private: [u8; 0],
 }
 
+/// A graph of calls that have not been made.
+pub struct KsSymbol {
+    _private: [u8; 0],
+}
+
+/// Texts that a function gives back.
+pub struct KsStrings {
+    _private: [u8; 0],
+}
+
+/// Shapes that a function gives back.
+pub struct KsShapes {
+    _private: [u8; 0],
+}
+
+/// A graph bound to arrays.
+pub struct KsExecutor {
+    _private: [u8; 0],
+}
+
+/// A graph that is called like an operator.
+pub struct KsCachedOp {
+    _private: [u8; 0],
+}
+
 /// An operator of the table; static, never freed.
 pub struct KsOp {
     _private: [u8; 0],
@@ -180,6 +205,29 @@ pub type KsBackward = Option<
         input_grads: *mut *mut KsArray,
     ) -> c_int,
 >;
+
+/// What ks_symbol_list tells of a symbol.
+#[derive(Clone, Copy)]
+#[repr(C)]
+#[allow(clippy::enum_variant_names, reason = "as above")]
+pub enum KsSymbolList {
+    /// Names of the variables that no call changes.
+    KsListArguments = 0,
+    /// Names of the outputs.
+    KsListOutputs = 1,
+    /// Names of the variables that some call changes.
+    KsListAuxiliaryStates = 2,
+    /// Names of all variables.
+    KsListInputs = 3,
+    /// The name, when all outputs are of one node; else nothing.
+    KsListName = 4,
+    /// Key and value of each attribute of the node that all outputs are of; nothing when there are several nodes.
+    KsListAttributes = 5,
+    /// Name of the node, key and value of each attribute of all nodes.
+    KsListAllAttributes = 6,
+    /// The whole graph in one text, which ks_symbol_from_json reads.
+    KsListJson = 7,
+}
 
 /// None inside a KS_INTS tuple.
 pub const KS_INT_NONE: i64 = i64::MIN;

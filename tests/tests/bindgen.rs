@@ -114,6 +114,37 @@ exports! {
     ks_profile_clock();
     ks_profile_span(_, _);
     ks_profile_trace(_, _);
+    ks_symbol_variable(_, _, _, _, _);
+    ks_symbol_call(_, _, _, _, _, _, _, _, _);
+    ks_symbol_group(_, _, _);
+    ks_symbol_compose(_, _, _, _, _, _);
+    ks_symbol_retain(_, _);
+    ks_symbol_free(_);
+    ks_symbol_from_json(_, _);
+    ks_symbol_list(_, _, _);
+    ks_symbol_attr(_, _, _);
+    ks_symbol_set_attr(_, _, _);
+    ks_symbol_internals(_, _);
+    ks_symbol_children(_, _);
+    ks_symbol_output(_, _, _);
+    ks_strings_len(_, _);
+    ks_strings_get(_, _, _);
+    ks_strings_free(_);
+    ks_symbol_infer_shape(_, _, _, _, _, _);
+    ks_shapes_len(_, _);
+    ks_shapes_get(_, _, _, _);
+    ks_shapes_free(_);
+    ks_symbol_infer_type(_, _, _, _, _, _);
+    ks_executor_bind(_, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _);
+    ks_executor_free(_);
+    ks_executor_forward(_, _);
+    ks_executor_backward(_, _, _, _);
+    ks_executor_outputs(_, _, _);
+    ks_executor_set_monitor(_, _, _);
+    ks_executor_describe(_, _);
+    ks_cached_op_new(_, _, _, _, _);
+    ks_cached_op_free(_);
+    ks_cached_op_invoke(_, _, _, _, _, _, _);
 }
 
 /// Compares size, alignment and the places of fields.

@@ -71,8 +71,39 @@ unsafe extern "C" { pub fn ks_backward (n : usize , heads : * const * mut KsArra
 unsafe extern "C" { pub fn ks_grad (n : usize , heads : * const * mut KsArray , head_grads : * const * mut KsArray , num_vars : usize , vars : * const * mut KsArray , retain_graph : :: std :: os :: raw :: c_int , create_graph : :: std :: os :: raw :: c_int , train_mode : :: std :: os :: raw :: c_int , out : * mut * mut KsArray) -> :: std :: os :: raw :: c_int ; }
 unsafe extern "C" { pub fn ks_fail (code : i32 , text : * const :: std :: os :: raw :: c_char) -> :: std :: os :: raw :: c_int ; }
 unsafe extern "C" { pub fn ks_record_function (num_inputs : usize , inputs : * const * mut KsArray , num_outputs : usize , outputs : * const * mut KsArray , keep_outputs : :: std :: os :: raw :: c_int , backward : KsBackward , release : :: std :: option :: Option < unsafe extern "C" fn (owner : * mut :: std :: os :: raw :: c_void) > , owner : * mut :: std :: os :: raw :: c_void , recorded : * mut * mut KsArray) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_symbol_variable (name : * const :: std :: os :: raw :: c_char , n : usize , keys : * const * const :: std :: os :: raw :: c_char , values : * const * const :: std :: os :: raw :: c_char , out : * mut * mut KsSymbol) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_symbol_call (op : * const KsOp , name : * const :: std :: os :: raw :: c_char , num_attrs : usize , keys : * const * const :: std :: os :: raw :: c_char , values : * const * const :: std :: os :: raw :: c_char , num_inputs : usize , input_names : * const * const :: std :: os :: raw :: c_char , inputs : * const * mut KsSymbol , out : * mut * mut KsSymbol) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_symbol_group (n : usize , list : * const * mut KsSymbol , out : * mut * mut KsSymbol) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_symbol_compose (s : * const KsSymbol , name : * const :: std :: os :: raw :: c_char , n : usize , names : * const * const :: std :: os :: raw :: c_char , with : * const * mut KsSymbol , out : * mut * mut KsSymbol) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_symbol_retain (s : * const KsSymbol , out : * mut * mut KsSymbol) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_symbol_free (s : * mut KsSymbol) ; }
+unsafe extern "C" { pub fn ks_symbol_from_json (json : * const :: std :: os :: raw :: c_char , out : * mut * mut KsSymbol) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_symbol_list (s : * const KsSymbol , what : i32 , out : * mut * mut KsStrings) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_symbol_attr (s : * const KsSymbol , key : * const :: std :: os :: raw :: c_char , out : * mut * mut KsStrings) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_symbol_set_attr (s : * mut KsSymbol , key : * const :: std :: os :: raw :: c_char , value : * const :: std :: os :: raw :: c_char) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_symbol_internals (s : * const KsSymbol , out : * mut * mut KsSymbol) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_symbol_children (s : * const KsSymbol , out : * mut * mut KsSymbol) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_symbol_output (s : * const KsSymbol , i : usize , out : * mut * mut KsSymbol) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_strings_len (s : * const KsStrings , out : * mut usize) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_strings_get (s : * const KsStrings , i : usize , out : * mut * const :: std :: os :: raw :: c_char) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_strings_free (s : * mut KsStrings) ; }
 unsafe extern "C" { pub fn ks_set_nan_check (on : :: std :: os :: raw :: c_int , previous : * mut :: std :: os :: raw :: c_int) -> :: std :: os :: raw :: c_int ; }
 unsafe extern "C" { pub fn ks_set_profiling (on : :: std :: os :: raw :: c_int , previous : * mut :: std :: os :: raw :: c_int) -> :: std :: os :: raw :: c_int ; }
 unsafe extern "C" { pub fn ks_profile_clock () -> u64 ; }
 unsafe extern "C" { pub fn ks_profile_span (name : * const :: std :: os :: raw :: c_char , start : u64) -> :: std :: os :: raw :: c_int ; }
 unsafe extern "C" { pub fn ks_profile_trace (reset : :: std :: os :: raw :: c_int , out : * mut * mut KsBuffer) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_symbol_infer_shape (s : * const KsSymbol , n : usize , names : * const * const :: std :: os :: raw :: c_char , ndims : * const usize , sizes : * const i64 , out : * mut * mut KsShapes) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_shapes_len (s : * const KsShapes , out : * mut usize) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_shapes_get (s : * const KsShapes , i : usize , ndim : * mut usize , sizes : * mut * const i64) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_shapes_free (s : * mut KsShapes) ; }
+unsafe extern "C" { pub fn ks_symbol_infer_type (s : * const KsSymbol , n : usize , names : * const * const :: std :: os :: raw :: c_char , dtypes : * const i32 , capacity : usize , out : * mut i32) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_executor_bind (s : * const KsSymbol , device_type : i32 , device_id : i32 , num_args : usize , args : * const * mut KsArray , grads : * const * mut KsArray , reqs : * const i32 , num_aux : usize , aux : * const * mut KsArray , num_outputs : usize , outputs : * const * mut KsArray , num_groups : usize , groups : * const * const :: std :: os :: raw :: c_char , group_device_types : * const i32 , group_device_ids : * const i32 , out : * mut * mut KsExecutor) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_executor_free (e : * mut KsExecutor) ; }
+unsafe extern "C" { pub fn ks_executor_forward (e : * mut KsExecutor , training : :: std :: os :: raw :: c_int) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_executor_backward (e : * mut KsExecutor , n : usize , head_grads : * const * mut KsArray , training : :: std :: os :: raw :: c_int) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_executor_outputs (e : * const KsExecutor , capacity : usize , out : * mut * mut KsArray) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_executor_set_monitor (e : * mut KsExecutor , monitor : KsMonitor , payload : * mut :: std :: os :: raw :: c_void) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_executor_describe (e : * const KsExecutor , out : * mut * mut KsStrings) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_cached_op_new (s : * const KsSymbol , n : usize , keys : * const * const :: std :: os :: raw :: c_char , values : * const * const :: std :: os :: raw :: c_char , out : * mut * mut KsCachedOp) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_cached_op_free (c : * mut KsCachedOp) ; }
+unsafe extern "C" { pub fn ks_cached_op_invoke (c : * const KsCachedOp , num_inputs : usize , inputs : * const * mut KsArray , num_given : usize , capacity : usize , outputs : * mut * mut KsArray , num_outputs : * mut usize) -> :: std :: os :: raw :: c_int ; }
