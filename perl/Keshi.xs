@@ -17,6 +17,7 @@
 #include "xs/autograd.h"
 #include "xs/custom.h"
 #include "xs/file.h"
+#include "xs/symbol.h"
 
 static void keshi_find_homes(pTHX)
 {
@@ -76,6 +77,7 @@ INCLUDE: xs/pdl.xs
 INCLUDE: xs/autograd.xs
 INCLUDE: xs/custom.xs
 INCLUDE: xs/file.xs
+INCLUDE: xs/symbol.xs
 
 MODULE = AI::MXNet::Keshi  PACKAGE = AI::MXNet::Keshi
 
@@ -86,6 +88,7 @@ BOOT:
     if (!keshi_operators)
         MUTEX_INIT(&keshi_returned_lock);
     keshi_find_arith();
+    keshi_set_kinds();
     keshi_install(aTHX);
 }
 

@@ -10,7 +10,7 @@ use AI::MXNet::Context;
 use AI::MXNet::NDArray;
 use AI::MXNet::AutoGrad;
 use AI::MXNet::Random;
-use AI::MXNet::Symbol::NameManager;
+use AI::MXNet::Symbol;
 use AI::MXNet::Optimizer;
 use AI::MXNet::Initializer;
 use AI::MXNet::KVStore;
@@ -83,7 +83,7 @@ sub rtc { return __PACKAGE__ }
 
 AI::MXNet::Later->defer(
     map { __PACKAGE__ . "::$_" } values %package,
-    qw(CachedOp Symbol::AttrScope CudaModule Gluon::NN Gluon::RNN
+    qw(CachedOp DataParallelExecutorGroup Module::Bucketing CudaModule Gluon::NN Gluon::RNN
         NDArray::Sparse Contrib::NDArray Contrib::Symbol LinAlg::NDArray LinAlg::Symbol Image::NDArray Image::Symbol)
 );
 
@@ -167,6 +167,8 @@ C<use AI::MXNet qw(mx)> makes C<mx> a sub that returns the name of this package,
 module makes C<nd>, C<autograd>, C<gluon>, C<nn> and C<rnn> class names everywhere. C<mx> leads to the rest:
 
     mx->nd        AI::MXNet::NDArray      arrays
+    mx->sym       AI::MXNet::Symbol       graphs of operators
+    mx->mod       AI::MXNet::Module       symbols with parameters, trained and used
     mx->autograd  AI::MXNet::AutoGrad     gradients
     mx->random    AI::MXNet::Random       random arrays
     mx->context   AI::MXNet::Context      where arrays live; mx->cpu(1), mx->gpu, mx->cpu_pinned make one

@@ -1,0 +1,102 @@
+use strict;
+use warnings;
+use Test::More;
+use lib 't/lib';
+use Near;
+use AI::MXNet qw(mx);
+
+needs_operators(qw(FullyConnected elemwise_add SliceChannel Concat));
+
+my $sym = 'AI::MXNet::Symbol';
+my ($x, $y) = map { mx->sym->Variable($_) } qw(x y);
+
+# -- a graph much deeper than the stack is built, walked, copied, written, read, run and dropped
+{
+    my $deep = $x;
+    $deep = $deep + 1 for 1 .. 20_000;
+    is_deeply($deep->list_arguments, ['x'], 'a deep graph is walked');
+    my $copy = mx->sym->load_json($deep->deepcopy->tojson);
+    is($copy->tojson, $deep->tojson, 'and comes back from its text');
+    is($deep->eval(args => { x => mx->nd->zeros([1]) })->[0]->asscalar, 20_000, 'and runs');
+    my $exec = $deep->simple_bind(ctx => mx->cpu, shapes => { x => [1] });
+    $exec->forward(1);
+    $exec->backward;
+    is($exec->grad_dict->{x}->asscalar, 1, 'and goes back');
+}
+
+# -- composition leaves the original alone and shares what it is given
+{
+    my $net = mx->sym->FullyConnected(name => 'fc', num_hidden => 3);
+    my $other = mx->sym->tanh($x, name => 'other');
+    my $joined = $net->(fc_data => $other, name => 'joined');
+    is_deeply($joined->list_arguments, [qw(x fc_weight fc_bias)], 'a variable is replaced');
+    is_deeply($net->list_arguments, [qw(fc_data fc_weight fc_bias)], 'in a copy');
+    $other->_set_attr(__mood__ => 'calm');
+    is($joined->get_internals->slice('other_output')->attr('__mood__'), 'calm', 'what is put in is shared');
+    dies_with(sub { $net->(nosuch => $x) }, qr/Cannot find argument 'nosuch'/, 'an unknown name');
+    dies_with(
+        sub { $net->(fc_data => mx->sym->Group([$x, $y])) },
+        qr/single value is required/,
+        'several outputs for one input'
+    );
+}
+
+# -- attributes
+{
+    my $fc = mx->sym->FullyConnected($x, num_hidden => 3, name => 'fc', attr => { lr_mult => 2 });
+    is($fc->attr('lr_mult'), 2, 'a hidden key is found bare');
+    is($fc->attr('__lr_mult__'), 2, 'and whole');
+    dies_with(sub { $fc->_set_attr(weight_lr_mult => 2) }, qr/deprecated/, 'an attribute of an input on its user');
+    $fc->_set_attr(num_hidden => 7);
+    my (undef, $out) = $fc->infer_shape(x => [2, 5]);
+    is_deeply($out->[0], [2, 7], 'a parameter that is changed counts');
+    dies_with(
+        sub { $fc->_set_attr(no_bias => 1) },
+        qr/would change the number of inputs/,
+        'but not the number of inputs'
+    );
+    is($fc->attr('no_bias'), undef, 'and nothing has changed then');
+}
+
+# -- inference: unknown sizes, backwards, and one variable used twice
+{
+    my ($args) = ($x + $y)->infer_shape(x => [0, 3], y => [2, 0]);
+    is_deeply($args, [[2, 3], [2, 3]], 'two halves make a whole');
+    ($args) = ($x + $x * 2)->infer_shape_partial(x => [0, 4]);
+    is_deeply($args, [[0, 4]], 'what is not known stays open');
+    my @types = ($x + $y)->infer_type(y => 'int8');
+    is_deeply(\@types, [['int8', 'int8'], ['int8'], []], 'dtypes go backwards too');
+    dies_with(sub { ($x + $y)->infer_shape(z => [1]) }, qr/Keyword argument name z not found/, 'a shape for nothing');
+    my $state = mx->sym->zeros(shape => [0, 3]);
+    is_deeply(($state + $x)->eval(args => { x => mx->nd->ones([2, 3]) })->[0]->shape,
+        [2, 3], 'zeros take the size of their use');
+}
+
+# -- files: names and attributes with all sorts of characters
+{
+    my $odd = "a \"quoted\" \\ name\twith\nlines and é";
+    my $s = mx->sym->relu(mx->sym->Variable($odd, attr => { note => $odd }), name => 'r');
+    my $back = mx->sym->load_json($s->tojson);
+    is($back->tojson, $s->tojson, 'odd characters survive');
+    is($back->list_arguments->[0], $odd, 'in names');
+    dies_with(
+        sub { mx->sym->load_json('{"nodes": [{"op": "nosuch", "name": "n", "inputs": []}]}') },
+        qr/node 0 \(n\).*no operator 'nosuch'/s,
+        'an unknown operator is named'
+    );
+    dies_with(
+        sub { mx->sym->load_json('{"nodes": [{"op": "relu", "name": "n", "inputs": [[3, 0]]}]}') },
+        qr/names no output/,
+        'an input that is not there'
+    );
+}
+
+# -- outputs of one node
+{
+    my $cut = mx->sym->SliceChannel($x, num_outputs => 2, name => 'cut');
+    is("$cut->[1]", '<AI::MXNet::Symbol cut>', 'an output has the name of its node');
+    is_deeply($cut->[1]->list_outputs, ['cut_output1'], 'and its own in lists');
+    dies_with(sub { mx->sym->relu($cut) }, qr/single value is required/, 'two outputs are no input');
+}
+
+done_testing;
