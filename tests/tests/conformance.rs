@@ -12,14 +12,38 @@ fn data() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("data/conformance")
 }
 
+/// Cases where we do otherwise, on purpose; `docs/differences.md` has the reasons.
+const DIFFERENT: [&str; 9] = [
+    // There is no dtype bool.
+    "cast/Cast-A008",
+    "cast/Cast-A016",
+    "cast/Cast-A024",
+    "cast/Cast-A032",
+    "cast/Cast-A040",
+    // MXNet multiplies by the output instead of the gradient that came from above.
+    "outputs/SoftmaxOutput-A011",
+    // MXNet's second derivatives of arcsinh and arccosh have the wrong sign; by a head gradient they are 0.
+    "seq-A-50-second_arcsinh",
+    "seq-A-51-second_arccosh",
+    "seq-A-67-second_wrt_head_grad",
+];
+
 fn all_pass(as_text: bool) {
     let mut report = Report::default();
+    let mut different = Vec::new();
     for case in read(&data().join("cases")).unwrap() {
-        report.add(&case, &case.run(as_text));
+        let (check, id) = (case.run(as_text), case.body["id"].as_str().unwrap_or_default());
+        match DIFFERENT.iter().find(|d| **d == id) {
+            Some(d) if !check.passed() => different.push(*d),
+            // A listed case that passes should leave the list.
+            Some(d) => panic!("{d} passes now"),
+            None => report.add(&case, &check),
+        }
     }
     let (passed, failed) = report.totals();
-    assert!(passed > 2000, "only {passed} cases were found");
+    assert!(passed > 2600, "only {passed} cases passed");
     assert_eq!(failed, 0, "{}", report.text(false));
+    assert_eq!(different, DIFFERENT);
 }
 
 #[test]
@@ -128,6 +152,11 @@ fn the_table_is_what_mxnet_lists() {
     let list = std::fs::read_to_string(data().join("ops.json")).unwrap();
     let list: Vec<Value> = serde_json::from_str(&list).unwrap();
     assert!(list.len() > 300);
-    let found: Vec<String> = list.iter().filter_map(|listed| difference(listed).err()).collect();
+    // One runs the caller's own code (`ks_function_*` does that), the other takes a file through an input that is not declared
+    // (`_cvimdecode` does).
+    let elsewhere =
+        |listed: &&Value| !["Custom", "_imdecode"].contains(&listed["name"].as_str().unwrap_or_default());
+    let found: Vec<String> =
+        list.iter().filter(elsewhere).filter_map(|listed| difference(listed).err()).collect();
     assert!(found.is_empty(), "{} operators differ:\n{}", found.len(), found.join("\n"));
 }
