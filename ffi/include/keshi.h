@@ -781,6 +781,12 @@ int ks_symbol_compose(const KsSymbol *s,
 int ks_symbol_retain(const KsSymbol *s,
                      KsSymbol **out);
 
+// The recorded calls that made the array `a` as a symbol into `*out`, which is the caller's, to be freed with ks_symbol_free.
+// Borrows `a`. Fails when `a` has no history.
+// Requires: `a` is a handle; `out` is writable.
+int ks_symbol_recorded(const KsArray *a,
+                       KsSymbol **out);
+
 // Frees a symbol. NULL is fine; freeing one twice is the caller's fault.
 // Requires: `s` is NULL or a symbol, not used afterwards.
 void ks_symbol_free(KsSymbol *s);

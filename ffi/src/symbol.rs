@@ -1,9 +1,9 @@
 //! Symbols: graphs of calls, their parts, names, attributes and files.
 
 use crate::guard::{guard, guard_or};
-use crate::handle::{out, slice, text, texts};
+use crate::handle::{array, out, slice, text, texts};
 use crate::reflect::entry;
-use crate::types::{KsOp, KsStrings, KsSymbol, KsSymbolList};
+use crate::types::{KsArray, KsOp, KsStrings, KsSymbol, KsSymbolList};
 use keshi::graph::Symbol;
 use keshi::{Result, bail, err};
 use std::ffi::{CString, c_char, c_int};
@@ -180,6 +180,20 @@ pub unsafe extern "C" fn ks_symbol_retain(s: *const KsSymbol, out: *mut *mut KsS
         let to = self::out(out, "out")?;
         // SAFETY: the caller's promise.
         unsafe { to.set(give(symbol(s)?.clone())) };
+        Ok(())
+    })
+}
+
+/// The recorded calls that made the array `a` as a symbol into `*out`, which is the caller's, to be freed with ks_symbol_free.
+/// Borrows `a`. Fails when `a` has no history.
+/// # Safety
+/// `a` is a handle; `out` is writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ks_symbol_recorded(a: *const KsArray, out: *mut *mut KsSymbol) -> c_int {
+    guard("get_symbol", || {
+        let to = self::out(out, "out")?;
+        // SAFETY: the caller's promise.
+        unsafe { to.set(give(Symbol::recorded(&*array(a, "a")?)?)) };
         Ok(())
     })
 }

@@ -48,6 +48,14 @@ PPCODE:
     CHECK(ks_symbol_from_json(keshi_bytes_of(aTHX_ json), &out));
     RETURN_SYMBOL(out);
 
+ # The graph that made an array while it was recorded.
+void
+symbol_recorded(SV *array)
+PPCODE:
+    KsSymbol *out;
+    CHECK(ks_symbol_recorded(keshi_array(array, "get_symbol"), &out));
+    RETURN_SYMBOL(out);
+
  # Gives the graph of `other` to the empty object `self`, for Storable.
 void
 symbol_adopt(SV *self, SV *other)

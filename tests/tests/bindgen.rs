@@ -119,6 +119,7 @@ exports! {
     ks_symbol_group(_, _, _);
     ks_symbol_compose(_, _, _, _, _, _);
     ks_symbol_retain(_, _);
+    ks_symbol_recorded(_, _);
     ks_symbol_free(_);
     ks_symbol_from_json(_, _);
     ks_symbol_list(_, _, _);

@@ -17,5 +17,6 @@ pub mod node;
 pub mod order;
 pub mod plan;
 mod read;
+pub mod recorded;
 
 pub use node::{Entry, Node, Symbol};

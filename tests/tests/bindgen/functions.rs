@@ -76,6 +76,7 @@ unsafe extern "C" { pub fn ks_symbol_call (op : * const KsOp , name : * const ::
 unsafe extern "C" { pub fn ks_symbol_group (n : usize , list : * const * mut KsSymbol , out : * mut * mut KsSymbol) -> :: std :: os :: raw :: c_int ; }
 unsafe extern "C" { pub fn ks_symbol_compose (s : * const KsSymbol , name : * const :: std :: os :: raw :: c_char , n : usize , names : * const * const :: std :: os :: raw :: c_char , with : * const * mut KsSymbol , out : * mut * mut KsSymbol) -> :: std :: os :: raw :: c_int ; }
 unsafe extern "C" { pub fn ks_symbol_retain (s : * const KsSymbol , out : * mut * mut KsSymbol) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_symbol_recorded (a : * const KsArray , out : * mut * mut KsSymbol) -> :: std :: os :: raw :: c_int ; }
 unsafe extern "C" { pub fn ks_symbol_free (s : * mut KsSymbol) ; }
 unsafe extern "C" { pub fn ks_symbol_from_json (json : * const :: std :: os :: raw :: c_char , out : * mut * mut KsSymbol) -> :: std :: os :: raw :: c_int ; }
 unsafe extern "C" { pub fn ks_symbol_list (s : * const KsSymbol , what : i32 , out : * mut * mut KsStrings) -> :: std :: os :: raw :: c_int ; }

@@ -174,6 +174,13 @@ sub load_json
     return AI::MXNet::Keshi::symbol_from_json($json);
 }
 
+# The graph that made an array while it was recorded.
+sub from_recorded
+{
+    my ($class, $array) = @_;
+    return AI::MXNet::Keshi::symbol_recorded($array);
+}
+
 for my $name (qw(zeros ones)) {
     no strict 'refs';
     *$name = sub {
