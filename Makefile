@@ -14,7 +14,7 @@ export CARGO PERL
 export PATH := $(shell CARGO='$(CARGO)' tools/deps path)
 unexport CARGO_TARGET_DIR
 .NOTPARALLEL:
-.PHONY: help deps deps-test deps-check build stage perl demo data test bench style check install dist clean
+.PHONY: help deps deps-test deps-check build stage perl demo data test bench conformance style check install dist clean
 
 help:
 	@echo 'make demo     install what is missing, build, run perl/examples/seed.pl'
@@ -23,6 +23,7 @@ help:
 	@echo 'make deps     install what a build needs (deps-test, deps-check: what tests and checks need too)'
 	@echo 'make build    libkeshi ($(STAGE)/) and the Perl module (perl/blib/)'
 	@echo 'make bench    benchmarks, each as a ratio against a peer'
+	@echo 'make conformance DATA=folder    what MXNet recorded: calls of operators, and whole training runs'
 	@echo 'make check    formatting, lints, docs, Perl style, then every test'
 	@echo 'make install  library, header and keshi.pc under DESTDIR/PREFIX; the Perl module by `make -C perl install`'
 	@echo 'make dist     the release tarball of the Perl distribution, which builds without a network'
@@ -77,6 +78,11 @@ test: deps-test
 bench: deps-test build
 	$(CARGO) bench --locked -p keshi-benches
 	$(PERL) -Iperl/blib/lib -Iperl/blib/arch benches/perl/bench.pl
+
+# What MXNet recorded, in the folder DATA: calls of operators, and whole training runs.
+conformance: build
+	$(CARGO) run --release --locked -p keshi-tests --bin conformance -- '$(DATA)'
+	$(PERL) -Iperl/blib/lib -Iperl/blib/arch tests/perl/training.pl '$(DATA)/training'
 
 style:
 	$(CARGO) fmt --all --check

@@ -83,7 +83,8 @@ sub rtc { return __PACKAGE__ }
 
 AI::MXNet::Later->defer(
     map { __PACKAGE__ . "::$_" } values %package,
-    qw(CachedOp DataParallelExecutorGroup Module::Bucketing CudaModule Gluon::NN Gluon::RNN
+    qw(CachedOp DataParallelExecutorGroup Module::Bucketing CudaModule Gluon::NN Gluon::RNN Gluon::Parameter
+        Gluon::ParameterDict
         NDArray::Sparse Contrib::NDArray Contrib::Symbol LinAlg::NDArray LinAlg::Symbol Image::NDArray Image::Symbol)
 );
 
