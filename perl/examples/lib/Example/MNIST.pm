@@ -42,6 +42,7 @@ sub _pictures
     return $bytes->astype('float32')->reshape([-1, 1, 28, 28]) / 255;
 }
 
+$| = 1;                      ## no critic (RequireLocalizedPunctuationVars)
 my $terminal = -t STDOUT;    ## no critic (ProhibitInteractiveTest)
 
 # A bar that is drawn over itself on a terminal; elsewhere nothing is shown before the end.
@@ -50,7 +51,6 @@ sub _bar
     my ($done, $all, $text) = @_;
     return if not $terminal;
     my $filled = int 30 * $done / $all;
-    local $| = 1;
     printf "\r[%s%s] %s ", '=' x $filled, ' ' x (30 - $filled), $text;
     return;
 }
