@@ -181,7 +181,7 @@ sub _call_cached_op
     my $from = $self->{_cached_op_args};
     my @waiting = grep { ref and not $_->{_data} and $_->{_deferred_init} } @$from;
     if (@waiting) {
-        $self->_deferred_infer_shape(@args);
+        $self->_infer_step_by_step($@, @args) if not eval { $self->_deferred_infer_shape(@args); 1 };
         $_->_finish_deferred_init for @waiting;
     }
     my $out = $self->{_cached_op}->(map { ref $_ ? $_->data : $flat->[$_] } @$from);
@@ -229,6 +229,22 @@ sub _deferred_infer_shape
     return if eval { $self->infer_shape(@args); 1 };
     return _fail(
         'Deferred initialization failed because shape cannot be inferred. ' . $@ =~ s/(?: at \S+ line \d+\.)?\s+\z//r);
+}
+
+# Where the whole graph does not tell the shapes, each layer asks its own input.
+sub _infer_step_by_step
+{
+    my ($self, $why, @args) = @_;
+    my @active;
+    $self->apply(sub { push @active, $_[0] if $_[0]{_active} });
+    $_->{_active} = 0 for @active;
+    my $ok = eval {
+        AI::MXNet::AutoGrad->pause(sub { $self->forward(@args) });
+        1;
+    };
+    $_->{_active} = 1 for @active;
+    die $why if not $ok;
+    return;
 }
 
 # -- computing

@@ -100,7 +100,17 @@ sub forward
     my ($flat, $format) = $self->_flatten([$x, @args], 'input');
     my ($inputs, $graph) = @{ $self->{_cached_graph} };
     _fail('Invalid input format: ' . $self->name . ' has other inputs') if @$flat != @$inputs;
-    return $graph->call(map { ($inputs->[$_]->name => $flat->[$_]) } 0 .. $#$inputs);
+    my %new = map { ($inputs->[$_]->name => $flat->[$_]) } 0 .. $#$inputs;
+
+    # An input may be an output too.
+    my @outputs = @$graph;
+    my @computed = grep { not $new{ $_->name } or defined $_->get_children } @outputs;
+    return AI::MXNet::Symbol->Group([map { $new{ $_->name } } @outputs]) if not @computed;
+    my $composed = AI::MXNet::Symbol->Group(\@computed)->call(%new);
+    return $composed if @computed == @outputs;
+    my @parts = @$composed;
+    return AI::MXNet::Symbol->Group(
+        [map { $new{ $_->name } && !defined $_->get_children ? $new{ $_->name } : shift @parts } @outputs]);
 }
 
 # The files of parameters and the context by position, or by name.
@@ -119,7 +129,9 @@ sub imports
     return $block;
 }
 
-__PACKAGE__->register('AI::MXNet::Gluon');
+# Without arguments the name stands for the class: gluon->SymbolBlock->imports(...).
+sub AI::MXNet::Gluon::SymbolBlock { return @_ > 1 ? __PACKAGE__->new(@_[1 .. $#_]) : __PACKAGE__ }
+
 no Mouse;
 
 1;
