@@ -102,7 +102,7 @@ fn written(step: u64) -> String {
          compared\nexactly, subnormals like all others. float16 and bfloat16 are computed in float32 and rounded. Made by\n\n    \
          cargo test --release -p keshi-tests --test accuracy -- --ignored\n\n| function |"
     );
-    available().iter().for_each(|&l| drop(write!(out, " {} |", heading(l))));
+    available().iter().for_each(|&l| out.push_str(&format!(" {} |", heading(l))));
     out += "\n|---|";
     available().iter().for_each(|_| out += "---|");
     for (op, params) in functions() {

@@ -409,7 +409,9 @@ pub fn dots(g: Span, x: Span, v: Layout, mean: &[f64]) -> (Vec<f64>, Vec<f64>) {
         let mean: Vec<T> = v.laid(|c| mean[c]);
         fold::<T, _>(g, x, v, Dots(&mean))
     });
-    sums.into_iter().map(|[_, one, two]| (one, two)).unzip()
+    // The kernel took the mean as float32; what that was off is made good for all elements at once.
+    let off = |mean: f64| if x.dtype() == DType::F64 { 0.0 } else { f64::from(mean as f32) - mean };
+    sums.into_iter().zip(mean).map(|([_, one, two], &mean)| (one, two + off(mean) * one)).unzip()
 }
 
 /// The four numbers of a channel that [`back`] takes.
