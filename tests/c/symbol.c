@@ -50,9 +50,9 @@ static void graph(KsSymbol *y) {
     OK(ks_symbol_output(internals, 3, &fc));
     OK(ks_symbol_set_attr(fc, "lr_mult", "0.5"));
     lists(fc, KS_LIST_ATTRIBUTES, (const char *[]){"lr_mult", "0.5", "__lr_mult__", "0.5", "num_hidden", "2"}, 6);
-    REFUSED(ks_symbol_set_attr(internals, "mood", "calm"), KS_ERROR_ARGUMENT);
-    REFUSED(ks_symbol_set_attr(fc, "no_bias", "1"), KS_ERROR_PARAM);
-    REFUSED(ks_symbol_output(internals, 5, &copy), KS_ERROR_ARGUMENT);
+    FAILS(ks_symbol_set_attr(internals, "mood", "calm"), KS_ERROR_ARGUMENT, "");
+    FAILS(ks_symbol_set_attr(fc, "no_bias", "1"), KS_ERROR_PARAM, "");
+    FAILS(ks_symbol_output(internals, 5, &copy), KS_ERROR_ARGUMENT, "");
     OK(ks_symbol_children(y, &children));
     lists(children, KS_LIST_OUTPUTS, (const char *[]){"fc_output"}, 1);
     OK(ks_symbol_group(2, (KsSymbol *[]){y, fc}, &group));
@@ -63,7 +63,7 @@ static void graph(KsSymbol *y) {
     lists(copy, KS_LIST_INPUTS, (const char *[]){"z", "fc_weight", "fc_bias"}, 3);
     lists(copy, KS_LIST_NAME, (const char *[]){"joined"}, 1);
     lists(y, KS_LIST_INPUTS, (const char *[]){"x", "fc_weight", "fc_bias"}, 3);
-    REFUSED(ks_symbol_compose(y, NULL, 1, (const char *[]){"nosuch"}, &other, &whole), KS_ERROR_ARGUMENT);
+    FAILS(ks_symbol_compose(y, NULL, 1, (const char *[]){"nosuch"}, &other, &whole), KS_ERROR_ARGUMENT, "");
 
     OK(ks_symbol_list(group, KS_LIST_JSON, &text));
     OK(ks_strings_get(text, 0, &json));
@@ -74,7 +74,7 @@ static void graph(KsSymbol *y) {
     WANT(strcmp(json, again) == 0);
     ks_strings_free(text);
     ks_strings_free(second);
-    REFUSED(ks_symbol_from_json("{ not json", &whole), KS_ERROR_IO);
+    FAILS(ks_symbol_from_json("{ not json", &whole), KS_ERROR_IO, "");
 
     KsSymbol *freed[] = {internals, children, fc, copy, group, other, whole};
     for (size_t i = 0; i < sizeof freed / sizeof *freed; i++)
@@ -94,9 +94,8 @@ static void inference(const KsSymbol *y) {
     OK(ks_shapes_get(shapes, 3, &ndim, &sizes));
     WANT(ndim == 2 && sizes[0] == -1 && sizes[1] == 2);
     ks_shapes_free(shapes);
-    REFUSED(ks_symbol_infer_shape(y, 2, (const char *[]){"x", "fc_bias"}, (size_t[]){2, 1}, (int64_t[]){4, 3, 9}, &shapes),
-            KS_ERROR_SHAPE);
-    WANT(strstr(ks_last_error(), "Error in operator fc") != NULL);
+    FAILS(ks_symbol_infer_shape(y, 2, (const char *[]){"x", "fc_bias"}, (size_t[]){2, 1}, (int64_t[]){4, 3, 9}, &shapes),
+          KS_ERROR_SHAPE, "Error in operator fc");
     OK(ks_symbol_infer_type(y, 1, NULL, (int32_t[]){KS_FLOAT64}, 4, types));
     WANT(types[0] == KS_FLOAT64 && types[3] == KS_FLOAT64);
     OK(ks_symbol_infer_type(y, 0, NULL, NULL, 4, types));
@@ -121,7 +120,7 @@ static void executor(const KsSymbol *y) {
     KsExecutor *e;
     KsStrings *text;
     char names[200] = "";
-    REFUSED(ks_executor_bind(y, KS_CPU, 0, 2, args, NULL, NULL, 0, NULL, 0, NULL, 0, NULL, NULL, NULL, &e), KS_ERROR_ARGUMENT);
+    FAILS(ks_executor_bind(y, KS_CPU, 0, 2, args, NULL, NULL, 0, NULL, 0, NULL, 0, NULL, NULL, NULL, &e), KS_ERROR_ARGUMENT, "");
     OK(ks_executor_bind(y, KS_CPU, 0, 3, args, grads, reqs, 0, NULL, 0, NULL, 0, NULL, NULL, NULL, &e));
     OK(ks_executor_outputs(e, 1, &out));
     OK(ks_executor_set_monitor(e, seen, names));
@@ -156,7 +155,7 @@ static void called(const KsSymbol *y) {
     KsArray *inputs[] = {x, w, floats((float[]){10, 20}, 1, (size_t[]){2})}, *out, *grad;
     KsCachedOp *op;
     size_t n;
-    REFUSED(ks_cached_op_new(y, 1, wrong, one, &op), KS_ERROR_PARAM);
+    FAILS(ks_cached_op_new(y, 1, wrong, one, &op), KS_ERROR_PARAM, "");
     OK(ks_cached_op_new(y, 0, NULL, NULL, &op));
     OK(ks_attach_grad(x, KS_GRAD_WRITE));
     OK(ks_set_recording(1, NULL));
@@ -167,7 +166,7 @@ static void called(const KsSymbol *y) {
     OK(ks_backward(1, &out, NULL, 0, 0, 1));
     OK(ks_array_grad(x, &grad));
     holds(grad, (float[]){8, -2}, 2);
-    REFUSED(ks_cached_op_invoke(op, 2, inputs, 0, 1, &out, &n), KS_ERROR_ARGUMENT);
+    FAILS(ks_cached_op_invoke(op, 2, inputs, 0, 1, &out, &n), KS_ERROR_ARGUMENT, "");
     ks_cached_op_free(op);
     ks_array_free(out);
     ks_array_free(grad);

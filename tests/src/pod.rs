@@ -77,8 +77,12 @@ fn title(op: &OpDef) -> String {
     known.unwrap_or_else(|| family.replace('_', " "))
 }
 
+/// Operators whose name an array's own method has, and the other name that reaches them.
+const SHADOWED: [(&str, &str); 1] = [("slice", "crop")];
+
 /// How Perl reaches the operator.
 fn method(name: &str) -> String {
+    let name = SHADOWED.iter().find(|(own, _)| *own == name).map_or(name, |(_, other)| other);
     let space = ["contrib", "linalg", "image"]
         .into_iter()
         .find_map(|s| name.strip_prefix(&format!("_{s}_")).map(|short| format!("nd->{s}->{short}")));

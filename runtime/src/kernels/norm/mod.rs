@@ -63,7 +63,7 @@ impl Layout {
 
     /// Whether the array is walked as a table.
     fn table(self) -> bool {
-        self.inner < NARROW && self.outer > 1
+        self.inner < NARROW && self.outer > 1 && self.len() > 0
     }
 
     /// Columns of the table.
