@@ -56,7 +56,9 @@ fn moments_and_changes_agree_with_the_formulas_in_every_shape_type_and_level() {
                     .collect();
                 let (m, s) = with_level(l, || moments(x.span(), v));
                 close(&m, &mean, 1e-7, &what);
-                close(&s, &var, 1e-6, &what);
+                // A running mean in float32 is off by half a unit; times the deviation, of at most 0.3, that is what the variance may be off.
+                let off = if dtype == DType::F64 { 0.0 } else { f64::from(f32::EPSILON) * base * 0.3 };
+                close(&s, &var, 1e-6 + off, &what);
                 let a: Vec<f64> = var.iter().map(|s| 1.0 / (s + 1e-5).sqrt()).collect();
                 let y = tensor(&vec![f64::NAN; v.len()], dtype);
                 for relu in [false, true] {
