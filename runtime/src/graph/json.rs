@@ -1,4 +1,5 @@
-//! Graphs as text, in MXNet's format. What is read and written again is the same byte for byte.
+//! Graphs as text, in MXNet's format. What Keshi wrote is written again byte for byte; of
+//! MXNet's files only `node_row_ptr` may differ, where it counts outputs that an operator hides (pooling).
 
 use super::node::{Kind, Symbol};
 use super::order::Order;
