@@ -95,7 +95,7 @@ fn heading(level: Level) -> String {
 
 fn written(step: u64) -> String {
     let which =
-        if step == 1 { "all 2^32 arguments".into() } else { format!("every {step}th of the 2^32 arguments") };
+        if step == 1 { "all 2^32 arguments".into() } else { format!("one in {step} of the 2^32 arguments") };
     let mut out = format!(
         "# Accuracy\n\nThe largest error of each function of one float32 array, in units of the last place (ulp), over {which}, and where \
          it is.\nThe yardstick is the same operator in float64. 0.5 is what correct rounding gives; NaN, infinities and signed zeros are \

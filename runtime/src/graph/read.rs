@@ -37,8 +37,11 @@ fn text<'a>(node: &'a Value, key: &str) -> Result<&'a str> {
     node.get(key).and_then(Value::as_str).ok_or_else(|| err!(Io, "'{key}' is missing or no text"))
 }
 
+/// An input's name, an attribute of it, and the value.
+type Meant = (String, String, String);
+
 /// Attributes under any of their names, each already under its present key; and those that are meant for inputs.
-fn attributes(node: &Value) -> Result<(Attrs, Vec<(String, String, String)>)> {
+fn attributes(node: &Value) -> Result<(Attrs, Vec<Meant>)> {
     let (mut own, mut inputs) = (Attrs::new(), Vec::new());
     for key in ["param", "attr", "attrs"] {
         let Some(map) = node.get(key) else { continue };

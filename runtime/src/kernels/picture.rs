@@ -33,7 +33,7 @@ const LONGEST: usize = 1 << 20;
 const MOST: usize = 1 << 30;
 
 enum Coded<'a> {
-    Jpeg(JpegDecoder<ZCursor<&'a [u8]>>),
+    Jpeg(Box<JpegDecoder<ZCursor<&'a [u8]>>>),
     Png(Box<png::Reader<Cursor<&'a [u8]>>>),
 }
 
@@ -51,7 +51,7 @@ fn open(bytes: &[u8], colour: Colour) -> Result<Coded<'_>> {
             .jpeg_set_out_colorspace(to);
         let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
         decoder.decode_headers().map_err(|e| bad("JPEG", e))?;
-        return Ok(Coded::Jpeg(decoder));
+        return Ok(Coded::Jpeg(Box::new(decoder)));
     }
     if bytes.starts_with(b"\x89PNG\r\n\x1a\n") {
         let mut decoder = png::Decoder::new_with_limits(Cursor::new(bytes), png::Limits { bytes: MOST });

@@ -147,7 +147,7 @@ impl Gather {
         let o = Operands { from: weights, weights, bias: None, to: packed.ptr::<T>() };
         let blocks = self.rows.div_ceil(cut.rows);
         par::chunks(self.groups * blocks, (SMALL / (16 * cut.rows * terms).max(1)).max(1), |_, r| {
-            let o = o;
+            let o = &o;
             for i in r {
                 let (g, block) = (i / blocks, i % blocks);
                 pieces(block * cut.rows..self.rows.min((block + 1) * cut.rows), most, |row, m| {

@@ -95,7 +95,7 @@ pub(super) unsafe fn run<T: Real>(conv: &Conv, x: *const T, g: *const T, out: *m
     let failed: Mutex<Option<Error>> = Mutex::new(None);
     let jobs = pieces_of(parts, depth);
     par::chunks(jobs, (SMALL / (all / jobs).max(1)).max(1), |_, r| {
-        let o = o;
+        let o = &o;
         let room = frame.size(depth) + tile.iter().product::<usize>() * wide;
         let done = Scratch::new(room * size_of::<T>()).map(|scratch| {
             for job in r {
@@ -135,7 +135,7 @@ pub(super) unsafe fn run<T: Real>(conv: &Conv, x: *const T, g: *const T, out: *m
     let [row, step, tap] = conv.strides();
     let rows = conv.channels * kernel;
     par::chunks(conv.groups * conv.filters, (SMALL / (16 * rows * parts)).max(1), |_, r| {
-        let o = o;
+        let o = &o;
         for at in r {
             let (group, filter) = (at / conv.filters, at % conv.filters);
             for c in 0..conv.channels {

@@ -8,6 +8,7 @@ use super::super::vjp::{Grads, Vjp};
 use super::diagonal::{diagonal_of, scaled_identity, triangle};
 use super::{definite, each, mat, matrix, numbers, square, squared, symmetric, t, types};
 use crate::array::Array;
+use crate::dtype::Elem;
 use crate::error::Result;
 use crate::fluent::call;
 use crate::kernels::linalg::{Number, cholesky, multiply, solve};
@@ -248,8 +249,8 @@ fn run_sumlogdiag(r: &Run<'_>) -> Result<()> {
         // SAFETY: the output is this call's alone.
         let out = unsafe { r.outs[0].span().slice_mut::<T>() };
         for (i, y) in out.iter_mut().enumerate() {
-            let log = |k: usize| f64::from(a[i * n * n + k * (n + 1)]).ln();
-            *y = (0..n).map(log).sum::<f64>() as T;
+            let log = |k: usize| a[i * n * n + k * (n + 1)].to_f64().ln();
+            *y = T::from_f64((0..n).map(log).sum::<f64>());
         }
     });
     Ok(())

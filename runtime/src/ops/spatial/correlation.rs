@@ -66,7 +66,7 @@ impl CorrelateBack {
 
 fn sizes(p: &Correlate, x: &[usize]) -> Result<Correlation> {
     let [batch, channels, h, w] = maps(x)?;
-    if p.kernel_size % 2 == 0 || p.stride1 == 0 || p.stride2 == 0 {
+    if p.kernel_size.is_multiple_of(2) || p.stride1 == 0 || p.stride2 == 0 {
         bail!(
             Param,
             "kernel_size must be odd and the strides positive, got {}, {} and {}",

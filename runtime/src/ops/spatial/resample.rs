@@ -124,7 +124,7 @@ impl Resize {
         let wanted = |v: Option<i64>| {
             v.ok_or_else(|| err!(Param, "mode odd_scale wants scale_height and scale_width"))
         };
-        let (even, n) = (n % 2 == 0, n as i64);
+        let (even, n) = (n.is_multiple_of(2), n as i64);
         let to = match self.mode {
             Mode::Size => scaled(n as usize).unwrap_or(size),
             Mode::OddScale if even => wanted(scaled(n as usize))?,
