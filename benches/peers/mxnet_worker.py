@@ -1,0 +1,238 @@
+"""MXNet 1.9.1's side of the benchmarks: its Python interface, float32, in two threads."""
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", os.environ.get("KESHI_NUM_THREADS", "2"))
+
+import mxnet as mx
+from mxnet import autograd, gluon, nd
+
+from peer import serve
+
+mx.random.seed(1)
+rand = lambda *shape: nd.random.uniform(-1, 1, shape)
+
+ELEMENTWISE = {
+    "multiply": lambda x, y: x * y,
+    "add": lambda x, y: x + y,
+    "relu": lambda x, y: nd.relu(x),
+    "exp": lambda x, y: nd.exp(x),
+    "tanh": lambda x, y: nd.tanh(x),
+    "erf": lambda x, y: nd.erf(x),
+    "sigmoid": lambda x, y: nd.sigmoid(x),
+    "gelu": lambda x, y: nd.LeakyReLU(x, act_type="gelu"),
+    "fma": lambda x, y: nd.relu(x * y + x),
+}
+CONVOLUTIONS = {
+    "3x3": ((8, 64, 56, 56), (64, 64, 3, 3), dict(kernel=(3, 3), pad=(1, 1), num_filter=64)),
+    "1x1": ((8, 256, 56, 56), (64, 256, 1, 1), dict(kernel=(1, 1), num_filter=64)),
+    "7x7": ((8, 3, 224, 224), (64, 3, 7, 7), dict(kernel=(7, 7), stride=(2, 2), pad=(3, 3), num_filter=64)),
+    "depthwise": (
+        (8, 128, 56, 56), (128, 1, 3, 3), dict(kernel=(3, 3), pad=(1, 1), num_filter=128, num_group=128)
+    ),
+}
+
+
+def chain():
+    x = nd.ones((2, 2))
+    x.attach_grad()
+
+    def call():
+        with autograd.record():
+            y = x
+            for _ in range(1000):
+                y = y * 1.0001
+        y.backward()
+
+    return call
+
+
+def trained(f, *inputs):
+    for x in inputs:
+        x.attach_grad()
+
+    def call():
+        with autograd.record():
+            y = f(*inputs)
+        y.backward()
+
+    return call
+
+
+def reduction(what):
+    x = rand(4096, 4096)
+    return {
+        "sum": lambda: x.sum().asscalar(),
+        "sum_0": lambda: x.sum(axis=0),
+        "sum_1": lambda: x.sum(axis=1),
+        "max": lambda: x.max().asscalar(),
+        "max_1": lambda: x.max(axis=1),
+        "argmax": lambda: x.argmax(axis=1),
+        "moments": lambda: nd.moments(x, axes=(1,)),
+    }[what]
+
+
+def dot(size, flags=""):
+    if size == "skinny":
+        m, k, n = 64, 4096, 1000
+    else:
+        m = k = n = int(size)
+    ta, tb = "t" in flags[:1], "t" in flags[1:]
+    x = rand(k, m) if ta else rand(m, k)
+    y = rand(n, k) if tb else rand(k, n)
+    return lambda: nd.dot(x, y, transpose_a=ta, transpose_b=tb)
+
+
+def batch_dot(flags=""):
+    ta, tb = "t" in flags[:1], "t" in flags[1:]
+    x = rand(64, 64, 128) if ta else rand(64, 128, 64)
+    y = rand(64, 128, 64) if tb else rand(64, 64, 128)
+    return lambda: nd.batch_dot(x, y, transpose_a=ta, transpose_b=tb)
+
+
+def convolution(kind, train):
+    xs, ws, how = CONVOLUTIONS[kind]
+    x, w = rand(*xs), rand(*ws)
+    f = lambda x, w: nd.Convolution(x, w, no_bias=True, **how)
+    return trained(f, x, w) if train else lambda: f(x, w)
+
+
+def pooling(kind, train):
+    x = rand(8, 64, 112, 112)
+    how = {
+        "max": dict(kernel=(3, 3), stride=(2, 2), pad=(1, 1), pool_type="max"),
+        "avg": dict(kernel=(2, 2), stride=(2, 2), pool_type="avg"),
+    }[kind]
+    f = lambda x: nd.Pooling(x, **how)
+    return trained(f, x) if train else lambda: f(x)
+
+
+def lstm():
+    net = gluon.rnn.LSTM(256, 2)
+    net.initialize()
+    x = rand(35, 32, 256)
+
+    def call():
+        with autograd.record():
+            y = net(x)
+        y.backward()
+
+    return call
+
+
+def step(net, shape, hybrid):
+    net.initialize(mx.init.Xavier())
+    if hybrid:
+        net.hybridize(static_alloc=True, static_shape=True)
+    loss_of = gluon.loss.SoftmaxCrossEntropyLoss()
+    trainer = gluon.Trainer(net.collect_params(), "sgd", {"learning_rate": 0.01})
+    x = rand(*shape)
+    y = nd.floor(nd.random.uniform(0, 10, (shape[0],)))
+
+    def call():
+        with autograd.record():
+            loss = loss_of(net(x), y)
+        loss.backward()
+        trainer.step(shape[0])
+
+    return call
+
+
+def sequential(*layers):
+    net = gluon.nn.HybridSequential()
+    net.add(*layers)
+    return net
+
+
+def mlp():
+    n = gluon.nn
+    return sequential(n.Dense(128, activation="relu"), n.Dense(64, activation="relu"), n.Dense(10))
+
+
+def lenet():
+    n = gluon.nn
+    return sequential(
+        n.Conv2D(20, 5, activation="relu"), n.MaxPool2D(2, 2), n.Conv2D(50, 5, activation="relu"), n.MaxPool2D(2, 2),
+        n.Dense(500, activation="relu"), n.Dense(10),
+    )
+
+
+def resnet(batch):
+    net = gluon.model_zoo.vision.resnet50_v1()
+    net.initialize(mx.init.Xavier())
+    net.hybridize(static_alloc=True, static_shape=True)
+    x = rand(batch, 3, 224, 224)
+    return lambda: net(x)
+
+
+def fused():
+    class Block(gluon.HybridBlock):
+        def hybrid_forward(self, F, x, y):
+            return F.relu(x * y + x)
+
+    net = Block()
+    net.hybridize(static_alloc=True, static_shape=True)
+    return net
+
+
+def make(name):
+    what, *rest = name.split(":")
+    if what in ELEMENTWISE:
+        x, y = rand(int(float(rest[0]))), rand(int(float(rest[0])))
+        if rest[1:]:
+            net = fused()
+            return lambda: net(x, y)
+        return lambda: ELEMENTWISE[what](x, y)
+    small, one = rand(2, 2), rand(1)
+    row, shift = rand(4096, 1000), rand(1000)
+    table, index = (
+        (rand(50000, 256), nd.floor(nd.random.uniform(0, 50000, (64, 128)))) if what == "take" else (None, None)
+    )
+    square = rand(4096, 4096) if what in ("transpose", "concat", "slice") else None
+    many = rand(1000000) if what in ("sort", "argsort") else None
+    wide, gain, beta = rand(4096, 768), rand(768), rand(768)
+    simple = {
+        "add2": lambda: small + small,
+        "scale2": lambda: small * 1.5,
+        "relu2": lambda: nd.relu(small),
+        "sum2": lambda: small.sum(axis=1),
+        "item": lambda: one.asscalar(),
+        "broadcast": lambda: nd.broadcast_add(row, shift.reshape((1, 1000))),
+        "take": lambda: nd.take(table, index),
+        "concat": lambda: nd.concat(square, square, dim=1),
+        "slice": lambda: nd.slice_axis(square, axis=1, begin=100, end=4000),
+        "transpose": lambda: square.transpose(),
+        "softmax": lambda: nd.softmax(row),
+        "log_softmax": lambda: nd.log_softmax(row),
+        "layernorm": lambda: nd.LayerNorm(wide, gain, beta),
+        "sort": lambda: nd.sort(many),
+        "argsort": lambda: nd.argsort(many),
+        "topk": lambda: nd.topk(row, k=5, ret_typ="both"),
+    }
+    if what in simple:
+        return simple[what]
+    if what == "reduce":
+        return reduction(rest[0])
+    if what == "dot":
+        return dot(*rest)
+    if what == "batch_dot":
+        return batch_dot(*rest)
+    if what == "conv":
+        return convolution(rest[0], rest[1] == "train")
+    if what == "pool":
+        return pooling(rest[0], rest[1] == "train")
+    if what == "batchnorm":
+        x, g, b = rand(8, 64, 56, 56), rand(64), rand(64)
+        mean, var = nd.zeros(64), nd.ones(64)
+        return trained(lambda x, g, b: nd.BatchNorm(x, g, b, mean, var, fix_gamma=False), x, g, b)
+    hybrid = "hybrid" in rest
+    return {
+        "chain": chain,
+        "lstm": lstm,
+        "mlp": lambda: step(mlp(), (100, 784), hybrid),
+        "lenet": lambda: step(lenet(), (256, 1, 28, 28), hybrid),
+        "resnet": lambda: resnet(int(rest[0])),
+    }.get(what, lambda: None)()
+
+
+serve(make, nd.waitall)
