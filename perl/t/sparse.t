@@ -49,7 +49,11 @@ SKIP: {
     is_deeply([$csr->aspdlccs->decode->list], [0, 1, 0, 2, 0, 3], 'and the way back');
 }
 dies_with(sub { nd->sparse->csr_matrix(pdl([2, 2]), shape => [3, 2]) }, qr/^Shape mismatch detected/, 'a wrong shape');
-dies_with(sub { nd->sparse->csr_matrix($rows) }, qr/^Unexpected input type: row_sparse/, 'another kind');
+dies_with(
+    sub { nd->sparse->csr_matrix($rows) },
+    qr{^Unexpected input type: AI::MXNet::NDArray::RowSparse},
+    'another kind'
+);
 dies_with(sub { $csr->reshape([3, 2]) }, qr/Not implemented/, 'reshape');
 dies_with(sub { $csr->tostype('row_sparse') }, qr/not supported/, 'from kind to kind');
 for my $case (

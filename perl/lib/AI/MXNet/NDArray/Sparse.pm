@@ -163,7 +163,7 @@ sub _checked_shape
 # How to read a list: the shape of an empty array, or parts.
 sub _is_shape
 {
-    return @{ $_[0] } && !grep { ref or !defined or !/^\d+$/ } @{ $_[0] };
+    return ref $_[0] eq 'ARRAY' && @{ $_[0] } && !grep { ref or !defined or !/^\d+$/ } @{ $_[0] };
 }
 
 sub csr_matrix
@@ -172,7 +172,8 @@ sub csr_matrix
     _only('csr_matrix', %given);
     my %opt = _options($source, %given);
     my $shape = $given{shape};
-    if (not defined $source or ref $source eq 'ARRAY' and _is_shape($source)) {
+    _fail('Unexpected length of input array') if _is_shape($source) and @$source != 2;
+    if (not defined $source or _is_shape($source)) {
         $shape = $source // $shape // _fail('csr_matrix: want a shape');
         return $class->zeros('csr', $shape, %opt);
     }
@@ -189,7 +190,7 @@ sub csr_matrix
         return AI::MXNet::NDArray::Sparse::Parts::from_rows(@$source, $shape, %opt);
     }
     if (_is_sparse($source)) {
-        _fail("Unexpected input type: $source->{stype}") if $source->{stype} ne 'csr';
+        _fail('Unexpected input type: ' . ref $source) if $source->{stype} ne 'csr';
         _checked_shape($shape, $source->{shape}, sub { "@_" eq "@{ $source->{shape} }" });
         return $source->as_in_context($opt{ctx})->astype($opt{dtype});
     }
@@ -209,7 +210,8 @@ sub row_sparse_array
     _only('row_sparse_array', %given);
     my %opt = _options($source, %given);
     my $shape = $given{shape};
-    if (not defined $source or ref $source eq 'ARRAY' and _is_shape($source)) {
+    _fail('Unexpected length of input array') if _is_shape($source) and @$source < 2;
+    if (not defined $source or _is_shape($source)) {
         $shape = $source // $shape // _fail('row_sparse_array: want a shape');
         return $class->zeros('row_sparse', $shape, %opt);
     }
@@ -225,7 +227,7 @@ sub row_sparse_array
         return _of_parts(row_sparse => $shape, { data => $data, indices => $indices });
     }
     if (_is_sparse($source)) {
-        _fail("Unexpected input type: $source->{stype}") if $source->{stype} ne 'row_sparse';
+        _fail('Unexpected input type: ' . ref $source) if $source->{stype} ne 'row_sparse';
         _checked_shape($shape, $source->{shape}, sub { "@_" eq "@{ $source->{shape} }" });
         return $source->as_in_context($opt{ctx})->astype($opt{dtype});
     }
@@ -273,8 +275,9 @@ sub _parts
     return $self->{parts};
 }
 
-sub data { return $_[0]->_parts->{data} }
-sub indices { return $_[0]->_parts->{indices} }
+# Copies: a write to one would tear the parts from each other, and from the twin.
+sub data { return $_[0]->_parts->{data}->copy }
+sub indices { return $_[0]->_parts->{indices}->copy }
 sub _num_aux { return scalar @{ [$_[0]->_index_names] } }
 
 sub _aux_types
@@ -408,7 +411,7 @@ sub asscalar { return $_[0]->dense->asscalar }
 sub slice
 {
     my ($self, @slices) = @_;
-    _fail('slice: Not implemented for a row_sparse array') if $self->{stype} eq 'row_sparse';
+    _fail('slice: not implemented for a row_sparse array') if $self->{stype} eq 'row_sparse';
     if (@slices == 1 and (not ref $slices[0] or ref $slices[0] eq 'ARRAY' and not ref $slices[0][0])) {
         my $rows = $self->{shape}[0];
         my ($from, $to) = ref $slices[0] ? @{ $slices[0] } : ($slices[0]) x 2;
@@ -525,7 +528,7 @@ package AI::MXNet::NDArray::CSR;              ## no critic (ProhibitMultiplePack
 our @ISA = ('AI::MXNet::NDArray::Sparse');    ## no critic (ProhibitExplicitISA)
 
 sub _index_names { return qw(indptr indices) }
-sub indptr { return $_[0]->_parts->{indptr} }
+sub indptr { return $_[0]->_parts->{indptr}->copy }
 
 # As a PDL::CCS::Nd.
 sub aspdlccs

@@ -45,7 +45,7 @@ sub BUILD
     my $self = shift;
     AI::MXNet::RNN::Base::_fail("FusedRNNCell: mode got $self->{mode}, want one of " . join ' ', sort keys %gates)
         if not $gates{ $self->{mode} };
-    $self->{prefix} //= "$self->{mode}_";
+    $self->{prefix} = "$self->{mode}_" if not length($self->{prefix} // '');
     my %shape = map { $_ => $self->{$_} } qw(num_hidden num_layers mode bidirectional forget_bias);
     $self->{parameter} =
         $self->{params}->get('parameters', init => AI::MXNet::FusedRNN->new(init => $self->{initializer}, %shape));

@@ -52,7 +52,7 @@ sub _result
         ($low, $high) = grep { defined and !ref and /\d/ } @args if not defined $low;
         return ($low // 0) <= 0 && ($high // 0) >= 0 ? $first : 'default';
     }
-    return $first if $SCALED{$name} and @arrays == 1 and not $args[2];
+    return $first if $SCALED{$name} and @arrays == 1 and ($name eq 'multiply' or not $args[2]);
     return $first if $ALIKE{$name} and $alike and $shapes and @arrays > 1;
     return $first
         if $name =~ /^(?:multiply|elemwise_mul|broadcast_mul|_mul)$/
