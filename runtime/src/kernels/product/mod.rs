@@ -1,14 +1,19 @@
 //! Products of matrices, over crate `gemm`. This file decides how a product is cut into pieces and which of them run at the same
 //! time; it does so by sizes alone, so that the number of threads does not show in a result.
 
+mod vector;
+
+use super::copy::strided;
 use super::lane::Lane;
 use super::par;
-use crate::simd::{Level, MAX_LANES, Simd, Work, level};
+use crate::dtype::Elem;
+use crate::storage::{Span, Storage};
 use gemm::Parallelism;
+use vector::{Dot, gemv};
 
 /// An element type that products are computed in.
 #[allow(private_bounds)]
-pub trait Real: Lane + Dot + std::ops::Add<Output = Self> + std::ops::Mul<Output = Self> {}
+pub trait Real: Lane + Elem + Dot + std::ops::Add<Output = Self> + std::ops::Mul<Output = Self> {}
 impl Real for f32 {}
 impl Real for f64 {}
 
@@ -61,8 +66,10 @@ const SMALL: usize = 64 * 64 * 64;
 const TILE: usize = 512;
 /// Depth of a piece where the result is too small to be cut.
 const DEPTH: usize = 8192;
-/// Elements of a matrix that one piece of a matrix-vector product reads.
-const STRIP: usize = 32 * 1024;
+/// Depth of what is turned at a time, so that scratch is at most a mebibyte (two in float64) for each thread.
+const SLICE: usize = 512;
+/// How often an element must be used, and how many must lie in a row, before turning pays.
+const TURNED: usize = 32;
 
 /// c = alpha · a b + beta · c, for a of m×k, b of k×n, c of m×n. Where beta is 0, c is not read.
 ///
@@ -171,7 +178,8 @@ pub unsafe fn gemm_batch<T: Real>(
     });
 }
 
-/// One piece, on this thread.
+/// One piece, on this thread. A right operand whose rows lie apart is turned first, a slice of the depth at a time: crate `gemm` is up to
+/// three times slower on it.
 /// # Safety
 /// As [`gemm`].
 #[allow(clippy::too_many_arguments)]
@@ -188,29 +196,60 @@ unsafe fn one<T: Real>(
     c: *mut T,
     lc: Layout,
 ) {
-    let zero = T::default();
+    let turned = lb.cols != 1 && lb.rows == 1 && m >= TURNED && k >= TURNED;
+    let room = if turned { Storage::new(k.min(SLICE) * n * size_of::<T>()).ok() } else { None };
+    let Some(room) = room else {
+        // SAFETY: the caller's promise.
+        return unsafe { plain(m, n, k, alpha, a, la, b, lb, beta, c, lc) };
+    };
+    for from in (0..k).step_by(SLICE) {
+        let depth = SLICE.min(k - from);
+        let beta = if from == 0 { beta } else { T::from_f64(1.0) };
+        // SAFETY: a slice of both operands; the room is large enough for it.
+        unsafe {
+            let (b, lb) = turn(b.offset(from as isize * lb.rows), depth, n, lb, room.ptr().cast());
+            plain(m, n, depth, alpha, a.offset(from as isize * la.cols), la, b, lb, beta, c, lc);
+        }
+    }
+}
+
+/// A row-major copy of a matrix.
+/// # Safety
+/// All its elements are readable, and there is room for them at `to`.
+unsafe fn turn<T: Real>(x: *const T, rows: usize, cols: usize, l: Layout, to: *mut T) -> (*const T, Layout) {
+    // SAFETY: the spans end with the last element of the matrix.
+    unsafe {
+        let end = (rows - 1) as isize * l.rows + (cols - 1) as isize * l.cols + 1;
+        let from = Span::new(x.cast_mut().cast(), end as usize, T::DTYPE);
+        strided(&[rows, cols], from, 0, &[l.rows, l.cols], Span::new(to.cast(), rows * cols, T::DTYPE));
+    }
+    (to, Layout::of_cols(cols))
+}
+
+/// A product by crate `gemm`, on this thread.
+/// # Safety
+/// As [`gemm`].
+#[allow(clippy::too_many_arguments)]
+unsafe fn plain<T: Real>(
+    m: usize,
+    n: usize,
+    k: usize,
+    alpha: T,
+    a: *const T,
+    la: Layout,
+    b: *const T,
+    lb: Layout,
+    beta: T,
+    c: *mut T,
+    lc: Layout,
+) {
+    let read = beta != T::default();
+    let alone = Parallelism::None;
     // SAFETY: the caller's promise.
     unsafe {
         gemm::gemm(
-            m,
-            n,
-            k,
-            c,
-            lc.cols,
-            lc.rows,
-            beta != zero,
-            a,
-            la.cols,
-            la.rows,
-            b,
-            lb.cols,
-            lb.rows,
-            beta,
-            alpha,
-            false,
-            false,
-            false,
-            Parallelism::None,
+            m, n, k, c, lc.cols, lc.rows, read, a, la.cols, la.rows, b, lb.cols, lb.rows, beta, alpha, false,
+            false, false, alone,
         )
     }
 }
@@ -268,174 +307,6 @@ fn deep<T: Real>(
         }
     }
 }
-
-/// y = alpha · a x + beta · y, for a of m×k.
-/// # Safety
-/// As [`gemm`].
-#[allow(clippy::too_many_arguments)]
-unsafe fn gemv<T: Real>(
-    m: usize,
-    k: usize,
-    alpha: T,
-    a: Shared<T>,
-    la: Layout,
-    x: Shared<T>,
-    xs: isize,
-    beta: T,
-    y: Shared<T>,
-    ys: isize,
-) {
-    let level = level();
-    // The vector, without gaps.
-    let mut packed = Vec::new();
-    let x = if xs == 1 {
-        x
-    } else {
-        // SAFETY: elements of the vector.
-        packed.extend((0..k as isize).map(|i| unsafe { *x.at(i * xs) }));
-        Shared(packed.as_mut_ptr())
-    };
-    let put = |i: usize, v: T| {
-        let p = y.at(i as isize * ys);
-        // SAFETY: an element of y, written by whoever computed it.
-        unsafe { *p = if beta == T::default() { alpha * v } else { alpha * v + beta * *p } }
-    };
-    if la.cols == 1 && m == 1 && k > 2 * STRIP {
-        // One long product: pieces, summed in order.
-        let mut parts = vec![T::default(); k.div_ceil(STRIP)];
-        let to = Shared(parts.as_mut_ptr());
-        par::chunks(k, STRIP, |i, r| {
-            // SAFETY: pieces of both vectors; each has its own place.
-            unsafe {
-                *to.at(i as isize) = T::dot(level, a.at(r.start as isize), x.at(r.start as isize), r.len())
-            }
-        });
-        put(0, parts.iter().fold(T::default(), |s, &p| s + p));
-    } else if la.cols == 1 {
-        par::chunks(m, (STRIP / k).max(1), |_, r| {
-            for i in r {
-                // SAFETY: row i of a.
-                put(i, unsafe { T::dot(level, a.at(i as isize * la.rows), x.at(0), k) });
-            }
-        });
-    } else {
-        // Columns lie together (or nothing does): a strip of rows at a time.
-        const ROWS: usize = 256;
-        par::chunks(m, ROWS, |_, r| {
-            let mut sums = [T::default(); ROWS];
-            let sums = &mut sums[..r.len()];
-            for j in 0..k as isize {
-                // SAFETY: elements of row r of column j, and of x.
-                unsafe {
-                    let v = *x.at(j);
-                    let col = a.at(r.start as isize * la.rows + j * la.cols);
-                    if la.rows == 1 {
-                        T::axpy(level, v, col, sums);
-                    } else {
-                        sums.iter_mut()
-                            .enumerate()
-                            .for_each(|(i, s)| *s = *s + v * *col.offset(i as isize * la.rows));
-                    }
-                }
-            }
-            r.clone().for_each(|i| put(i, sums[i - r.start]));
-        });
-    }
-}
-
-/// Products of vectors.
-trait Dot: Lane {
-    /// # Safety
-    /// Both are readable for `n` elements.
-    unsafe fn dot(level: Level, a: *const Self, b: *const Self, n: usize) -> Self;
-    /// y += v x.
-    /// # Safety
-    /// `x` is readable for as many elements as `y` has.
-    unsafe fn axpy(level: Level, v: Self, x: *const Self, y: &mut [Self]);
-}
-
-struct DotWork<T>(*const T, *const T, usize);
-struct AxpyWork<'a, T>(T, *const T, &'a mut [T]);
-
-macro_rules! dot {
-    ($t:ty, $fma:ident, $splat:ident) => {
-        impl Dot for $t {
-            unsafe fn dot(level: Level, a: *const $t, b: *const $t, n: usize) -> $t {
-                level.run(DotWork(a, b, n))
-            }
-            unsafe fn axpy(level: Level, v: $t, x: *const $t, y: &mut [$t]) {
-                level.run(AxpyWork(v, x, y))
-            }
-        }
-        impl Work for DotWork<$t> {
-            type Out = $t;
-            #[inline(always)]
-            fn run<S: Simd>(self, s: S) -> $t {
-                let DotWork(a, b, n) = self;
-                let lanes = <$t as Lane>::count::<S>();
-                // As many sums as the widest level has in four vectors, whatever the level: the order of summation is the same.
-                const SUMS: usize = 4 * MAX_LANES * 4 / size_of::<$t>();
-                let mut acc = [s.$splat(0.0); SUMS];
-                let per = SUMS / lanes;
-                let mut i = 0;
-                // SAFETY: the caller of `dot` promised n elements.
-                unsafe {
-                    while i + SUMS <= n {
-                        for j in 0..per {
-                            let (x, y) =
-                                (<$t>::load(s, a.add(i + j * lanes)), <$t>::load(s, b.add(i + j * lanes)));
-                            acc[j] = s.$fma(x, y, acc[j]);
-                        }
-                        i += SUMS;
-                    }
-                    let mut sums = [0.0; SUMS];
-                    for j in 0..per {
-                        <$t>::store(s, sums.as_mut_ptr().add(j * lanes), acc[j], false);
-                    }
-                    for j in 0..n - i {
-                        sums[j] = (*a.add(i + j)).mul_add(*b.add(i + j), sums[j]);
-                    }
-                    let mut half = SUMS / 2;
-                    while half > 0 {
-                        for j in 0..half {
-                            sums[j] += sums[j + half];
-                        }
-                        half /= 2;
-                    }
-                    sums[0]
-                }
-            }
-        }
-        impl Work for AxpyWork<'_, $t> {
-            type Out = ();
-            #[inline(always)]
-            fn run<S: Simd>(self, s: S) {
-                let AxpyWork(v, x, y) = self;
-                let (lanes, n) = (<$t as Lane>::count::<S>(), y.len());
-                let (v, y) = (s.$splat(v), y.as_mut_ptr());
-                let mut i = 0;
-                // SAFETY: the caller of `axpy` promised as many elements as y has.
-                unsafe {
-                    while i + lanes <= n {
-                        let sum = s.$fma(v, <$t>::load(s, x.add(i)), <$t>::load(s, y.add(i)));
-                        <$t>::store(s, y.add(i), sum, false);
-                        i += lanes;
-                    }
-                    if i < n {
-                        let sum = s.$fma(
-                            v,
-                            <$t>::load_part(s, x.add(i), n - i, 0.0),
-                            <$t>::load_part(s, y.add(i), n - i, 0.0),
-                        );
-                        <$t>::store_part(s, y.add(i), sum, n - i);
-                    }
-                }
-            }
-        }
-    };
-}
-dot!(f32, fma, splat);
-dot!(f64, fma64, splat64);
 
 #[cfg(test)]
 mod tests {
