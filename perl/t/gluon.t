@@ -243,6 +243,15 @@ like(eval { nn->Dense(); 1 } ? '' : $@, qr/Attribute \(units\) is required/, 'a 
     ok(!$net->[0]->_forward_hooks->keys, 'the hooks are gone again');
     eval { $net->summary(nd->ones([4, 9])) };
     ok($@, 'an error inside is not hidden');
+
+    my $deferred = nn->Sequential;
+    $deferred->add(nn->Dense(3, activation => 'relu'));
+    $deferred->initialize;
+    open my $out, '>', \my $table or die $!;
+    my $before = select $out;
+    $deferred->summary(nd->ones([4, 2]));
+    select $before;
+    like($table, qr/Activation-1 +\(4, 3\).*Dense-2 +\(4, 3\) +9\n/s, 'layers that look for their shapes meanwhile have one row each');
 }
 
 # -- trainers

@@ -24,6 +24,7 @@ sub show
     push @rows, { name => 'Input', shape => _shape(\@inputs), params => 0, trainable => 0, shared => 0 };
     my $watch = sub {
         my ($layer, $in, $out) = @_;
+        return if blessed $in->[0] and $in->[0]->isa('AI::MXNet::Symbol');    # a layer that looks for its shapes
         my %row =
             (name => $layer->class . '-' . @rows, shape => _shape($out), params => 0, trainable => 0, shared => 0);
         for my $param ($layer->params->values) {
