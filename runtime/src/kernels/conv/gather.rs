@@ -193,7 +193,7 @@ impl Gather {
         let tables = Tables {
             frame: offsets(&frame.taps(), cut.depth, frame.pitch),
             source: self.whole::<T>().then(|| offsets(&self.source_taps(), cut.depth, self.from.channel)),
-            steps: [1, 2, 4, 8].map(|m| {
+            steps: [1, 2, 3, 4, 5, 6, 7, 8].map(|m| {
                 let step = if packed.is_some() { m } else { 1 };
                 (0..cut.depth * taps).map(|k| (k * step) as u32).collect()
             }),
@@ -247,8 +247,8 @@ struct Tables {
     /// Terms of a block of channels, in the frame and in the source itself.
     frame: Vec<u32>,
     source: Option<Vec<u32>>,
-    /// The same terms in the weights of a strip of 1, 2, 4 and 8 rows.
-    steps: [Vec<u32>; 4],
+    /// The same terms in the weights of a strip of 1 to 8 rows.
+    steps: [Vec<u32>; 8],
 }
 
 struct Call<'a, T> {
@@ -360,7 +360,7 @@ impl<T: Real> Call<'_, T> {
                         }
                         self.level.run(Strip::<T, M> {
                             a,
-                            a_at: &self.tables.steps[M.ilog2() as usize][..terms],
+                            a_at: &self.tables.steps[M - 1][..terms],
                             b,
                             b_at: &table[..terms],
                             lines: &lines,

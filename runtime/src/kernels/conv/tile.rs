@@ -153,37 +153,27 @@ impl<T: Real, const M: usize> Strip<'_, T, M> {
     }
 }
 
-/// Calls `f` for `0..n` cut into pieces of `most` (8 or 4), then 4, 2 and 1.
+/// Calls `f(first, count)` for a range cut into pieces of at most `most` (up to 8), as even as can be.
 pub(super) fn pieces(range: std::ops::Range<usize>, most: usize, mut f: impl FnMut(usize, usize)) {
-    let mut at = range.start;
-    while at < range.end {
-        let left = range.end - at;
-        let m = [8, 4, 2, 1].into_iter().find(|&m| m <= most && m <= left).unwrap_or(1);
-        f(at, m);
-        at += m;
+    let (n, count) = (range.len(), range.len().div_ceil(most));
+    for i in 0..count {
+        let (from, end) = (i * n / count, (i + 1) * n / count);
+        f(range.start + from, end - from);
     }
 }
 
 /// Runs an expression with `M` bound to a number of rows that [`pieces`] gives.
 macro_rules! with_rows {
     ($m:expr, $M:ident => $body:expr) => {
+        $crate::kernels::conv::tile::with_rows!(@ $m, $M => $body, 1 2 3 4 5 6 7 8)
+    };
+    (@ $m:expr, $M:ident => $body:expr, $($n:literal)*) => {
         match $m {
-            8 => {
-                const $M: usize = 8;
+            $($n => {
+                const $M: usize = $n;
                 $body
-            }
-            4 => {
-                const $M: usize = 4;
-                $body
-            }
-            2 => {
-                const $M: usize = 2;
-                $body
-            }
-            _ => {
-                const $M: usize = 1;
-                $body
-            }
+            })*
+            _ => unreachable!("pieces have at most 8 rows"),
         }
     };
 }
