@@ -5,6 +5,52 @@ use crate::kernels::lane::Lane;
 use crate::kernels::real::{Real, load, total};
 use crate::simd::{Simd, Work};
 
+/// Filters that [`Block`] takes at a time.
+pub(super) const SIDE: usize = 3;
+
+/// As [`Dots`], for [`SIDE`] filters: `sums[f][m] = Σ_{line, i} data[m][line.0 + i] · result[f][line.1 + i]`.
+pub(super) struct Block<'a, T, const M: usize> {
+    pub data: [*const T; M],
+    pub result: [*const T; SIDE],
+    /// Where each line begins, in the data and in the result, and its length, a multiple of the widest vector.
+    pub lines: &'a [(usize, usize, usize)],
+    /// Where the sums of a filter go; those of a filter lie `pitch` apart.
+    pub sums: [*mut T; SIDE],
+    pub pitch: usize,
+}
+
+impl<T: Real, const M: usize> Work for Block<'_, T, M> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let lanes = <T as Lane>::count::<S>();
+        let mut sums = [[T::splat(s, T::default()); M]; SIDE];
+        for &(x, y, len) in self.lines {
+            let mut i = 0;
+            while i < len {
+                // SAFETY: who made this promised lines of that length.
+                unsafe {
+                    let g: [T::V<S>; SIDE] = std::array::from_fn(|f| T::load(s, self.result[f].add(y + i)));
+                    for m in 0..M {
+                        let v = T::load(s, self.data[m].add(x + i));
+                        for f in 0..SIDE {
+                            sums[f][m] = T::fma(s, g[f], v, sums[f][m]);
+                        }
+                    }
+                }
+                i += lanes;
+            }
+        }
+        for f in 0..SIDE {
+            for m in 0..M {
+                // SAFETY: a place for each of the sums.
+                unsafe { *self.sums[f].add(m * self.pitch) = T::from_f64(total::<T, S>(s, sums[f][m])) }
+            }
+        }
+    }
+}
+
 /// For one filter, `M` taps at a time: `sums[m] = Σ_{row, i} data[m][rows.0 + i] · result[rows.1 + i]`.
 pub(super) struct Dots<'a, T, const M: usize> {
     pub data: [*const T; M],

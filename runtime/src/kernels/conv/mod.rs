@@ -13,20 +13,26 @@
 //! with its padding and with one plane per phase of the stride ([`frame`]), and every tap of the kernel then reads vectors from it at a
 //! fixed distance. Where there is nothing to pad and no stride, the data itself is the frame.
 //!
+//! Kernels of 3 by 3 taps without stride do with less than half of the products ([`winograd`]). Small images of large batches are computed sixteen at a time, one in each lane ([`abreast`]).
+//!
 //! Scratch: a frame of at most half a mebibyte for each thread (more only where 64 columns of one channel need more), copies of the weights, and
-//! for `Weight` partial sums of at most sixteen times the weights. Half floats are computed in float32, in copies of the arrays.
+//! for `Weight` partial sums of at most sixteen times the weights. Half floats are computed in float32, in copies of the arrays;
+//! images abreast are copies too, of at most 32 mebibytes or 64 images.
 
 pub mod column;
 
+mod abreast;
 mod dots;
 mod frame;
 mod gather;
 mod scratch;
 mod tile;
 mod weight;
+mod winograd;
 
 use super::copy::cast;
 use super::lane::Lane;
+use super::product;
 use super::real::Real;
 use crate::dtype::DType;
 use crate::error::Result;
@@ -184,8 +190,39 @@ impl Conv {
         })
     }
 
-    fn run<T: Real>(&self, pass: Pass, a: Span, b: Span, bias: Option<Span>, out: Span) -> Result<()> {
+    fn run<T: Real + product::Real>(
+        &self,
+        pass: Pass,
+        a: Span,
+        b: Span,
+        bias: Option<Span>,
+        out: Span,
+    ) -> Result<()> {
+        if abreast::pays(self) {
+            return abreast::run::<T>(self, pass, a, b, bias, out);
+        }
+        self.direct::<T>(pass, a, b, bias, out)
+    }
+
+    /// The arrays as they lie.
+    fn direct<T: Real + product::Real>(
+        &self,
+        pass: Pass,
+        a: Span,
+        b: Span,
+        bias: Option<Span>,
+        out: Span,
+    ) -> Result<()> {
         let (a, b, out, bias) = (a.ptr::<T>(), b.ptr::<T>(), out.ptr::<T>(), bias.map(|b| b.ptr::<T>()));
+        if winograd::pays(self) {
+            // SAFETY: `compute` checked that the arrays have the sizes that the convolution says.
+            return unsafe {
+                match pass {
+                    Pass::Weight => winograd::weights(self, a, b, out),
+                    _ => winograd::run(self, pass, a, b, bias.map(|b| b.cast_const()), out),
+                }
+            };
+        }
         // SAFETY: `compute` checked that the arrays have the sizes that the convolution says.
         unsafe {
             match pass {

@@ -1,6 +1,6 @@
 //! Memory for the length of a call, from the pool of freed blocks.
 
-use crate::dtype::DType;
+use crate::dtype::Elem;
 use crate::error::Result;
 use crate::storage::{Span, Storage};
 use std::sync::Arc;
@@ -18,10 +18,15 @@ impl Scratch {
         self.0.ptr().cast()
     }
 
+    /// The first `n` elements of a type.
+    pub fn of<T: Elem>(&self, n: usize) -> Span {
+        assert!(n * size_of::<T>() <= self.0.bytes());
+        // SAFETY: the block has room for them, and lives as long as this.
+        unsafe { Span::new(self.0.ptr(), n, T::DTYPE) }
+    }
+
     /// The first `n` elements as float32.
     pub fn span(&self, n: usize) -> Span {
-        assert!(n * size_of::<f32>() <= self.0.bytes());
-        // SAFETY: the block has room for them, and lives as long as this.
-        unsafe { Span::new(self.0.ptr(), n, DType::F32) }
+        self.of::<f32>(n)
     }
 }

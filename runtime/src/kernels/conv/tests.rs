@@ -142,3 +142,33 @@ fn large_ones_are_cut_and_put_together() {
         Problem::new(Conv { batch, groups: 1, channels, filters, axes, last: false }).check();
     }
 }
+
+#[test]
+fn small_images_go_side_by_side() {
+    for (batch, groups, channels, filters, axes) in [
+        (16, 1, 5, 7, [Axis::NONE, axis(9, 5, 1, 0, 1), axis(8, 5, 1, 0, 1)]),
+        (67, 1, 3, 13, [Axis::NONE, axis(6, 3, 2, 0, 1), axis(7, 3, 1, 0, 2)]),
+        (32, 2, 2, 4, [Axis::NONE, axis(5, 3, 1, 1, 1), axis(6, 4, 1, 2, 1)]),
+        (16, 1, 9, 2, [axis(4, 2, 1, 0, 1), axis(5, 3, 2, 2, 2), axis(6, 3, 1, 1, 1)]),
+        (16, 1, 2, 2, [Axis::NONE, axis(4, 3, 1, 0, 1), axis(12, 9, 1, 0, 1)]),
+    ] {
+        let conv = Conv { batch, groups, channels, filters, axes, last: false };
+        assert!(abreast::pays(&conv), "{conv:?}");
+        Problem::new(conv).check();
+    }
+}
+
+#[test]
+fn minimal_filtering_gives_the_plain_sums() {
+    for (batch, groups, channels, filters, h, w, pad) in [
+        (3, 1, 24, 25, 17, 18, 1),
+        (1, 2, 26, 24, 31, 33, 0),
+        (9, 1, 24, 24, 8, 9, 2),
+        (2, 1, 70, 40, 24, 36, 1),
+    ] {
+        let axes = [Axis::NONE, axis(h, 3, 1, pad, 1), axis(w, 3, 1, pad, 1)];
+        let conv = Conv { batch, groups, channels, filters, axes, last: false };
+        assert!(winograd::pays(&conv), "{conv:?}");
+        Problem::new(conv).check();
+    }
+}

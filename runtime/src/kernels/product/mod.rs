@@ -108,7 +108,7 @@ pub unsafe fn gemm<T: Real>(
     let work = m.saturating_mul(n).saturating_mul(k);
     if work <= SMALL {
         // SAFETY: the three matrices, whole.
-        return unsafe { one(m, n, k, alpha, a.0, la, b.0, lb, beta, c.0, lc) };
+        return unsafe { single(m, n, k, alpha, a.0, la, b.0, lb, beta, c.0, lc) };
     }
     if m.max(n) <= TILE / 4 && k > 2 * DEPTH {
         return deep(m, n, k, alpha, a, la, b, lb, beta, c, lc);
@@ -129,7 +129,7 @@ pub unsafe fn gemm<T: Real>(
             let (rows, cols) = (tm.min(m - i), tn.min(n - j));
             // SAFETY: the tile lies inside the three matrices, and no two write the same element.
             unsafe {
-                one(
+                single(
                     rows,
                     cols,
                     k,
@@ -178,12 +178,12 @@ pub unsafe fn gemm_batch<T: Real>(
     });
 }
 
-/// One piece, on this thread. A right operand whose rows lie apart is turned first, a slice of the depth at a time: crate `gemm` is up to
+/// One piece, or a whole product of which others run at the same time, on this thread. A right operand whose rows lie apart is turned first, a slice of the depth at a time: crate `gemm` is up to
 /// three times slower on it.
 /// # Safety
 /// As [`gemm`].
 #[allow(clippy::too_many_arguments)]
-unsafe fn one<T: Real>(
+pub(super) unsafe fn single<T: Real>(
     m: usize,
     n: usize,
     k: usize,
@@ -293,7 +293,7 @@ fn deep<T: Real>(
         // SAFETY: a slice of the depth; each has its own part.
         unsafe {
             let (a, b) = (a.at(from * la.cols), b.at(from * lb.rows));
-            one(m, n, r.len(), alpha, a, la, b, lb, T::default(), part, Layout::of_cols(n));
+            single(m, n, r.len(), alpha, a, la, b, lb, T::default(), part, Layout::of_cols(n));
         }
     });
     for i in 0..m {
