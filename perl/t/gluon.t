@@ -251,7 +251,11 @@ like(eval { nn->Dense(); 1 } ? '' : $@, qr/Attribute \(units\) is required/, 'a 
     my $before = select $out;
     $deferred->summary(nd->ones([4, 2]));
     select $before;
-    like($table, qr/Activation-1 +\(4, 3\).*Dense-2 +\(4, 3\) +9\n/s, 'layers that look for their shapes meanwhile have one row each');
+    like(
+        $table,
+        qr/Activation-1 +\(4, 3\).*Dense-2 +\(4, 3\) +9\n/s,
+        'layers that look for their shapes meanwhile have one row each'
+    );
 }
 
 # -- trainers

@@ -133,7 +133,8 @@ sub judge
     my $exact = [losses($folder, $run, 'float64')];
     my @ours = apart($losses, $exact);
     my @nudged = apart([losses($folder, $run, 'float64', 1)], $exact);
-    $text .= sprintf '; from float64: %.1e and %.1e, the recorded run %.1e and %.1e, float64 nudged %.1e and %.1e', @ours,
+    $text .= sprintf '; from float64: %.1e and %.1e, the recorded run %.1e and %.1e, float64 nudged %.1e and %.1e',
+        @ours,
         apart($run->{losses}, $exact), @nudged;
     return near => $text if within(@ours);
     return wild => $text if $off[0] <= NEAR and not within(@nudged);
