@@ -5,8 +5,7 @@ use lib 't/lib';
 use Near;
 use AI::MXNet qw(mx);
 
-needs_operators(
-    qw(sgd_update _nag_update _adadelta_update _adamax_update _nadam_update _dcasgd_update multi_sgd_update));
+needs_operators(qw(sgd_update _nag_update _adadelta_update _adamax_update _nadam_update _dcasgd_update));
 
 # Each optimizer takes the steps that its formula, in Perl's own numbers, takes.
 
@@ -253,6 +252,57 @@ dies_with(sub { mx->optimizer->get_updater(mx->optimizer->SGD)->set_states('nons
         $warned[0],
         "WARNING: New optimizer My::Descent.descentis overriding existing optimizer My::Descent.descent\n",
         'an old one with a warning'
+    );
+}
+
+# -- many weights at once: the same numbers as one after another, the same counts, and subclasses are asked
+
+for my $name (qw(sgd nag signum adam adagrad rmsprop adadelta ftrl ftml adamax nadam dcasgd)) {
+    my @arg = (learning_rate => 0.03, wd => 0.1, rescale_grad => 0.5, clip_gradient => 0.7);
+    push @arg, momentum => 0.9 if $name =~ /^(?:sgd|nag|dcasgd)$/;
+    my (@results, @counts);
+    for my $at_once (0, 1) {
+        my $optimizer = mx->optimizer->create($name, @arg, param_idx2name => { 0 => 'a_weight', 1 => 'a_bias' });
+        $optimizer->set_lr_mult({ a_bias => 2 });
+        my $updater = mx->optimizer->get_updater($optimizer);
+        my @weights = map { nd->array($_) } [0.7, -1.3, 2.1], [[0.4, 1], [2, 0.5]];
+        for my $step (1 .. 3) {
+            my @grads = map { nd->array($_) * $step } [0.2, -0.9, 3], [[-1, 0.3], [0.1, 2]];
+            if ($at_once) { $updater->([0, 1], \@grads, \@weights) }
+            else { $updater->($_, $grads[$_], $weights[$_]) for 0, 1 }
+        }
+        push @results, [map { $_->aspdl->list } @weights];
+        push @counts, $optimizer->_index_update_count;
+    }
+    is_deeply($results[1], $results[0], "$name: two weights at once");
+    is_deeply($counts[1], $counts[0], "$name: and counted alike");
+}
+{
+
+    package My::Slow;
+    use Mouse;
+    extends 'AI::MXNet::SGD';
+    has seen => (is => 'rw', default => 0);
+    before update => sub { $_[0]->seen($_[0]->seen + 1) };
+}
+{
+    my $optimizer = My::Slow->new(momentum => 0.9);
+    mx->optimizer->get_updater($optimizer)->([0, 1], [map { nd->ones([2]) } 1, 2], [map { nd->ones([2]) } 1, 2]);
+    is($optimizer->seen, 2, 'an update of one\'s own is asked for each weight');
+    dies_with(
+        sub { AI::MXNet::Keshi::update_each('sgd_update', { lr => 1 }, [[nd->ones([2]), nd->ones([3])], []]) },
+        qr/sgd_update: /,
+        'shapes that do not fit'
+    );
+    dies_with(
+        sub { AI::MXNet::Keshi::update_each('sgd_update', {}, [[nd->ones([2])], [nosuch => 1]]) },
+        qr/Cannot find argument 'nosuch'/,
+        'a parameter that there is not'
+    );
+    dies_with(
+        sub { AI::MXNet::Keshi::update_each('nosuch', {}, []) },
+        qr/no operator nosuch/,
+        'an operator that there is not'
     );
 }
 

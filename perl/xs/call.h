@@ -90,6 +90,24 @@ static I32 keshi_find_name(const Name *names, size_t count, const char *s, STRLE
     return -1;
 }
 
+static const Operator *keshi_operator_named(pTHX_ const char *name)
+{
+    size_t i;
+    for (i = 0; i < keshi_num_operators; i++)
+        if (strEQ(keshi_operators[i].name, name))
+            return &keshi_operators[i];
+    keshi_fail(aTHX_ "there is no operator %s", name);
+    return NULL;
+}
+
+static AV *keshi_list_at(pTHX_ AV *av, size_t i, const char *who)
+{
+    SV **element = av_fetch(av, (SSize_t)i, 0);
+    if (!element || !keshi_is_list(*element))
+        keshi_fail(aTHX_ "%s: got %s, want a list", who, element ? keshi_kind(aTHX_ *element) : "undef");
+    return (AV *)SvRV(*element);
+}
+
 /* -- values */
 
 static SV *keshi_tuple_text(pTHX_ AV *av)

@@ -120,8 +120,6 @@ sub set_learning_rate
 sub _multiplier
 {
     my ($self, $index, $kind) = @_;
-    my $parameter = $self->{param_dict}{$index};
-    return $parameter->$kind if defined $parameter;
     my $table = $self->{$kind};
     return $table->{$index} if exists $table->{$index};
     my $name = $self->{idx2name}{$index};
@@ -132,13 +130,15 @@ sub _get_lr
 {
     my ($self, $index) = @_;
     my $lr = defined $self->{lr_scheduler} ? $self->{lr_scheduler}->($self->{num_update}) : $self->{lr};
-    return $lr * $self->_multiplier($index, 'lr_mult');
+    my $parameter = $self->{param_dict}{$index};
+    return $lr * ($parameter ? $parameter->lr_mult : $self->_multiplier($index, 'lr_mult'));
 }
 
 sub _get_wd
 {
     my ($self, $index) = @_;
-    return $self->{wd} * $self->_multiplier($index, 'wd_mult');
+    my $parameter = $self->{param_dict}{$index};
+    return $self->{wd} * ($parameter ? $parameter->wd_mult : $self->_multiplier($index, 'wd_mult'));
 }
 
 # -- counting

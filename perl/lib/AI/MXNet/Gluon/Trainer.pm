@@ -238,13 +238,13 @@ sub _update
     for my $i (0 .. $#$params) {
         my $param = $params->[$i];
         next if $param->grad_req eq 'null';
-        my $data = $param->_data // $param->list_data;
+        my $data = $param->{_data} // $param->list_data;
         $ignore_stale_grad or $_->_fresh_grad or _warn_stale($param, $_) for @$data;
         if ($in_store) {
             $self->{kvstore}->pull($i, out => $data, priority => -$i) if $param->stype eq 'default';
             next;
         }
-        my $grads = $param->_grad;
+        my $grads = $param->{_grad};
         for my $place (0 .. $#$data) {
             next if $ignore_stale_grad and not $data->[$place]->_fresh_grad;
             push @{ $work[$place][0] }, $i;

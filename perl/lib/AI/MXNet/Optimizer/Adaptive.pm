@@ -2,6 +2,7 @@ package AI::MXNet::Optimizer::Adaptive;
 use 5.014;
 use strict;
 use warnings;
+use AI::MXNet::Optimizer::ByOperator;
 
 # Optimizers whose steps adapt to the past of each gradient: AI::MXNet::Adam and its relatives.
 
@@ -13,7 +14,7 @@ sub _states
 
 package AI::MXNet::Adam;    ## no critic (ProhibitMultiplePackages)
 use Mouse;
-extends 'AI::MXNet::Optimizer';
+extends 'AI::MXNet::Optimizer::ByOperator';
 
 has '+learning_rate' => (default => 0.001);
 has beta1 => (is => 'rw', isa => 'Num', default => 0.9);
@@ -28,23 +29,33 @@ sub create_state
     return AI::MXNet::Optimizer::Adaptive::_states($weight, 2, $self->{lazy_update} ? $weight->stype : 'default');
 }
 
-sub update
+sub _operator { return (adam_update => @{ $_[1] }) }
+
+sub _constants_of
 {
-    my ($self, $index, $weight, $grad, $state) = @_;
+    my $self = shift;
+    return map { $_ => $self->{$_} } qw(beta1 beta2 epsilon);
+}
+sub _is_lazy { my ($self, $weight, $mean) = @_; return $mean->stype eq $weight->stype }
+
+# The rate makes good for means that began with 0.
+sub _numbers
+{
+    my ($self, $index) = @_;
     my $lr = $self->_get_lr($index);
     $self->_update_count($index);
     my $t = $self->{_index_update_count}{$index};
-    my %with = $self->_step($lr * sqrt(1 - $self->{beta2}**$t) / (1 - $self->{beta1}**$t), $index);
-    @with{qw(beta1 beta2 epsilon)} = @{$self}{qw(beta1 beta2 epsilon)};
-    my $lazy = $state->[0]->stype eq $weight->stype;
-    return AI::MXNet::Optimizer::_run('adam_update', $lazy, $weight, $grad, $state, \%with);
+    return (
+        lr => $lr * sqrt(1 - $self->{beta2}**$t) / (1 - $self->{beta1}**$t),
+        wd => $self->_get_wd($index)
+    );
 }
 
 __PACKAGE__->register;
 
 package AI::MXNet::AdaGrad;    ## no critic (ProhibitMultiplePackages)
 use Mouse;
-extends 'AI::MXNet::Optimizer';
+extends 'AI::MXNet::Optimizer::ByOperator';
 
 has eps => (is => 'rw', isa => 'Num', default => 1e-7);
 
@@ -55,19 +66,15 @@ sub create_state
     return AI::MXNet::Optimizer::_zeros($weight, $weight->stype);
 }
 
-sub update
-{
-    my ($self, $index, $weight, $grad, $state) = @_;
-    my %with = ($self->_step($self->_get_lr($index), $index), epsilon => $self->{eps});
-    $self->_update_count($index);
-    return AI::MXNet::Optimizer::_run('_sparse_adagrad_update', 1, $weight, $grad, [$state], \%with);
-}
+sub _operator { return (_sparse_adagrad_update => $_[1]) }
+sub _constants_of { return (epsilon => $_[0]{eps}) }
+sub _is_lazy { return 1 }
 
 __PACKAGE__->register;
 
 package AI::MXNet::RMSProp;    ## no critic (ProhibitMultiplePackages)
 use Mouse;
-extends 'AI::MXNet::Optimizer';
+extends 'AI::MXNet::Optimizer::ByOperator';
 
 has '+learning_rate' => (default => 0.001);
 has [qw(gamma1 gamma2)] => (is => 'rw', isa => 'Num', default => 0.9);
@@ -82,23 +89,25 @@ sub create_state
     return AI::MXNet::Optimizer::Adaptive::_states($weight, $self->{centered} ? 3 : 1, $weight->stype);
 }
 
-sub update
+sub _operator
 {
-    my ($self, $index, $weight, $grad, $state) = @_;
-    my %with = $self->_step($self->_get_lr($index), $index);
-    $self->_update_count($index);
-    @with{qw(gamma1 epsilon)} = @{$self}{qw(gamma1 epsilon)};
-    $with{gamma2} = $self->{gamma2} if $self->{centered};
-    $with{clip_weights} = $self->{clip_weights} if $self->{clip_weights};
-    my $operator = $self->{centered} ? 'rmspropalex_update' : 'rmsprop_update';
-    return AI::MXNet::Optimizer::_run($operator, 0, $weight, $grad, $state, \%with);
+    my ($self, $state) = @_;
+    return (@$state > 1 ? 'rmspropalex_update' : 'rmsprop_update', @$state);
+}
+
+sub _constants_of
+{
+    my ($self, $operator) = @_;
+    my @names = ('gamma1', 'epsilon', $operator eq 'rmspropalex_update' ? 'gamma2' : ());
+    push @names, 'clip_weights' if $self->{clip_weights};
+    return map { $_ => $self->{$_} } @names;
 }
 
 __PACKAGE__->register;
 
 package AI::MXNet::AdaDelta;    ## no critic (ProhibitMultiplePackages)
 use Mouse;
-extends 'AI::MXNet::Optimizer';
+extends 'AI::MXNet::Optimizer::ByOperator';
 
 has rho => (is => 'rw', isa => 'Num', default => 0.9);
 has epsilon => (is => 'rw', isa => 'Num', default => 1e-5);
@@ -111,21 +120,22 @@ sub create_state
 }
 
 # Its steps have no learning rate.
-sub update
+sub _operator { return (_adadelta_update => @{ $_[1] }) }
+sub _constants_of { return (rho => $_[0]{rho}, epsilon => $_[0]{epsilon}) }
+
+# Its steps have no learning rate.
+sub _numbers
 {
-    my ($self, $index, $weight, $grad, $state) = @_;
-    my %with = $self->_step(0, $index);
-    delete $with{lr};
+    my ($self, $index) = @_;
     $self->_update_count($index);
-    @with{qw(rho epsilon)} = @{$self}{qw(rho epsilon)};
-    return AI::MXNet::Optimizer::_run('_adadelta_update', 0, $weight, $grad, $state, \%with);
+    return (wd => $self->_get_wd($index));
 }
 
 __PACKAGE__->register;
 
 package AI::MXNet::Ftrl;    ## no critic (ProhibitMultiplePackages)
 use Mouse;
-extends 'AI::MXNet::Optimizer';
+extends 'AI::MXNet::Optimizer::ByOperator';
 
 has '+learning_rate' => (default => 0.1);
 has lamda1 => (is => 'rw', isa => 'Num', default => 0.01);
@@ -138,20 +148,22 @@ sub create_state
     return AI::MXNet::Optimizer::Adaptive::_states($weight, 2, $weight->stype);
 }
 
-sub update
+sub _operator { return (ftrl_update => @{ $_[1] }) }
+sub _constants_of { return (lamda1 => $_[0]{lamda1}, beta => $_[0]{beta}) }
+sub _is_lazy { return 1 }
+
+sub _numbers
 {
-    my ($self, $index, $weight, $grad, $state) = @_;
+    my ($self, $index) = @_;
     $self->_update_count($index);
-    my %with = $self->_step($self->_get_lr($index), $index);
-    @with{qw(lamda1 beta)} = @{$self}{qw(lamda1 beta)};
-    return AI::MXNet::Optimizer::_run('ftrl_update', 1, $weight, $grad, $state, \%with);
+    return (lr => $self->_get_lr($index), wd => $self->_get_wd($index));
 }
 
 __PACKAGE__->register;
 
 package AI::MXNet::FTML;    ## no critic (ProhibitMultiplePackages)
 use Mouse;
-extends 'AI::MXNet::Optimizer';
+extends 'AI::MXNet::Optimizer::ByOperator';
 
 has beta1 => (is => 'rw', isa => 'Num', default => 0.6);
 has beta2 => (is => 'rw', isa => 'Num', default => 0.999);
@@ -164,22 +176,30 @@ sub create_state
     return AI::MXNet::Optimizer::Adaptive::_states($weight, 3);
 }
 
-sub update
+sub _operator { return (ftml_update => @{ $_[1] }) }
+
+sub _constants
 {
-    my ($self, $index, $weight, $grad, $state) = @_;
-    my %with = $self->_step($self->_get_lr($index), $index);
-    my $t = $self->_update_count($index);
-    @with{qw(beta1 beta2 epsilon)} = @{$self}{qw(beta1 beta2 epsilon)};
-    $with{t} = $t;
-    $with{clip_grad} = delete $with{clip_gradient} if exists $with{clip_gradient};
-    return AI::MXNet::Optimizer::_run('ftml_update', 0, $weight, $grad, $state, \%with);
+    my $self = shift;
+    return (
+        rescale_grad => $self->{rescale_grad},
+        $self->{clip_gradient} ? (clip_grad => $self->{clip_gradient}) : (),
+        map { $_ => $self->{$_} } qw(beta1 beta2 epsilon)
+    );
+}
+
+sub _numbers
+{
+    my ($self, $index) = @_;
+    my @numbers = (lr => $self->_get_lr($index), wd => $self->_get_wd($index));
+    return (@numbers, t => $self->_update_count($index));
 }
 
 __PACKAGE__->register;
 
 package AI::MXNet::Adamax;    ## no critic (ProhibitMultiplePackages)
 use Mouse;
-extends 'AI::MXNet::Optimizer';
+extends 'AI::MXNet::Optimizer::ByOperator';
 
 has '+learning_rate' => (default => 0.002);
 has beta1 => (is => 'rw', isa => 'Num', default => 0.9);
@@ -192,22 +212,22 @@ sub create_state
     return AI::MXNet::Optimizer::Adaptive::_states($weight, 2);
 }
 
-sub update
+sub _operator { return (_adamax_update => @{ $_[1] }) }
+sub _constants_of { return (beta1 => $_[0]{beta1}, beta2 => $_[0]{beta2}) }
+
+sub _numbers
 {
-    my ($self, $index, $weight, $grad, $state) = @_;
+    my ($self, $index) = @_;
     my $lr = $self->_get_lr($index);
     $self->_update_count($index);
-    my $t = $self->{_index_update_count}{$index};
-    my %with = $self->_step($lr / (1 - $self->{beta1}**$t), $index);
-    @with{qw(beta1 beta2)} = @{$self}{qw(beta1 beta2)};
-    return AI::MXNet::Optimizer::_run('_adamax_update', 0, $weight, $grad, $state, \%with);
+    return (lr => $lr / (1 - $self->{beta1}**$self->{_index_update_count}{$index}), wd => $self->_get_wd($index));
 }
 
 __PACKAGE__->register;
 
 package AI::MXNet::Nadam;    ## no critic (ProhibitMultiplePackages)
 use Mouse;
-extends 'AI::MXNet::Optimizer';
+extends 'AI::MXNet::Optimizer::ByOperator';
 
 has '+learning_rate' => (default => 0.001);
 has beta1 => (is => 'rw', isa => 'Num', default => 0.9);
@@ -225,19 +245,28 @@ sub create_state
     return AI::MXNet::Optimizer::Adaptive::_states($weight, 2);
 }
 
-sub update
+sub _operator { return (_nadam_update => @{ $_[1] }) }
+
+sub _constants_of
 {
-    my ($self, $index, $weight, $grad, $state) = @_;
-    my %with = $self->_step($self->_get_lr($index), $index);
+    my $self = shift;
+    return map { $_ => $self->{$_} } qw(beta1 beta2 epsilon);
+}
+
+sub _numbers
+{
+    my ($self, $index) = @_;
+    my @numbers = (lr => $self->_get_lr($index), wd => $self->_get_wd($index));
     $self->_update_count($index);
     my $t = $self->{_index_update_count}{$index};
     my ($now, $next) = map { $self->{beta1} * (1 - 0.5 * 0.96**($_ * $self->{schedule_decay})) } $t, $t + 1;
     my $product = $self->{m_schedule}{$index} = ($self->{m_schedule}{$index} // 1) * $now;
-    @with{qw(beta1 beta2 epsilon)} = @{$self}{qw(beta1 beta2 epsilon)};
-    $with{grad_factor} = (1 - $now) / (1 - $product);
-    $with{mean_factor} = $next / (1 - $product * $next);
-    $with{var_factor} = 1 / (1 - $self->{beta2}**$t);
-    return AI::MXNet::Optimizer::_run('_nadam_update', 0, $weight, $grad, $state, \%with);
+    return (
+        @numbers,
+        grad_factor => (1 - $now) / (1 - $product),
+        mean_factor => $next / (1 - $product * $next),
+        var_factor => 1 / (1 - $self->{beta2}**$t)
+    );
 }
 
 __PACKAGE__->register;

@@ -2,13 +2,14 @@ package AI::MXNet::Optimizer::Descent;
 use 5.014;
 use strict;
 use warnings;
+use AI::MXNet::Optimizer::ByOperator;
 
 # Optimizers that go along the gradient: AI::MXNet::SGD and its relatives.
 
 package AI::MXNet::SGD;    ## no critic (ProhibitMultiplePackages)
 use Mouse;
 use AI::MXNet::Logging;
-extends 'AI::MXNet::Optimizer';
+extends 'AI::MXNet::Optimizer::ByOperator';
 
 has momentum => (is => 'rw', isa => 'Num', default => 0);
 has lazy_update => (is => 'rw', isa => 'Bool', default => 1);
@@ -39,67 +40,35 @@ sub create_state
     return scalar $self->_momentum_of($weight);
 }
 
-sub update
+sub _operator
 {
-    my ($self, $index, $weight, $grad, $state) = @_;
-    $self->_update_count($index);
-    my %with = $self->_step($self->_get_lr($index), $index);
+    my ($self, $state) = @_;
     my ($momentum, $master) = ref $state eq 'ARRAY' ? @$state : $state;
-    $with{momentum} = $self->{momentum} if defined $momentum;
-    my $operator = ($master ? 'mp_' : '') . (defined $momentum ? 'sgd_mom_update' : 'sgd_update');
-    my $lazy = !defined $momentum || $momentum->stype eq $weight->stype;
-    return AI::MXNet::Optimizer::_run($operator, $lazy, $weight, $grad, [grep { defined } $momentum, $master], \%with);
+    return (
+        ($master ? 'mp_' : '') . (defined $momentum ? 'sgd_mom_update' : 'sgd_update'),
+        defined $momentum ? $momentum : (),
+        $master // ()
+    );
 }
 
+sub _constants_of { return $_[1] =~ /_mom_/ ? (momentum => $_[0]{momentum}) : () }
+
+sub _numbers
+{
+    my ($self, $index) = @_;
+    $self->_update_count($index);
+    return (lr => $self->_get_lr($index), wd => $self->_get_wd($index));
+}
+
+sub _is_lazy
+{
+    my ($self, $weight, $momentum) = @_;
+    return !defined $momentum || $momentum->stype eq $weight->stype;
+}
+
+sub _keeps_master { return 1 }
 sub create_state_multi_precision { my ($self, @args) = @_; return $self->create_state(@args) }
 sub update_multi_precision { my ($self, @args) = @_; return $self->update(@args) }
-
-# One call of an operator for up to this many weights that are alike.
-use constant MOST => 256;
-
-sub update_all
-{
-    my ($self, $indices, $weights, $grads, $states) = @_;
-    return $self->SUPER::update_all($indices, $weights, $grads, $states) if ref($self) ne __PACKAGE__;
-    my %alike;
-    for my $i (0 .. $#$indices) {
-        my $sparse = $weights->[$i]->stype ne 'default' || $grads->[$i]->stype ne 'default';
-        my $state = $states->[$i];
-        my $kind = $sparse ? 'alone' : (ref $state eq 'ARRAY' ? 'mp_' : '') . $weights->[$i]->context;
-        push @{ $alike{$kind} }, $i;
-    }
-    for my $i (@{ delete $alike{alone} // [] }) {
-        $self->update($indices->[$i], $weights->[$i], $grads->[$i], $states->[$i]);
-    }
-    for my $kind (sort keys %alike) {
-        while (my @some = splice @{ $alike{$kind} }, 0, MOST) {
-            my (@inputs, @lrs, @wds);
-            for my $i (@some) {
-                my $index = $indices->[$i];
-                $self->_update_count($index);
-                push @lrs, $self->_get_lr($index);
-                push @wds, $self->_get_wd($index);
-                my $state = $states->[$i];
-                push @inputs, $weights->[$i], $grads->[$i], grep { defined } ref $state eq 'ARRAY' ? @$state : $state;
-            }
-            my $operator =
-                'multi_' . ($kind =~ /^mp_/ ? 'mp_' : '') . ($self->{momentum} ? 'sgd_mom_update' : 'sgd_update');
-            AI::MXNet::NDArray->$operator(
-                @inputs,
-                {
-                    lrs => \@lrs,
-                    wds => \@wds,
-                    rescale_grad => $self->{rescale_grad},
-                    $self->{momentum} ? (momentum => $self->{momentum}) : (),
-                    $self->{clip_gradient} ? (clip_gradient => $self->{clip_gradient}) : (),
-                    num_weights => scalar @some,
-                    out => [@{$weights}[@some]],
-                }
-            );
-        }
-    }
-    return;
-}
 
 __PACKAGE__->register;
 
@@ -114,15 +83,11 @@ sub create_state
     return $self->{momentum} == 0 ? undef : AI::MXNet::Optimizer::_zeros($weight);
 }
 
-sub update
-{
-    my ($self, $index, $weight, $grad, $state) = @_;
-    my %with = $self->_step($self->_get_lr($index), $index);
-    $self->_update_count($index);
-    return AI::MXNet::Optimizer::_run('sgd_update', 0, $weight, $grad, [], \%with) if not defined $state;
-    $with{momentum} = $self->{momentum};
-    return AI::MXNet::Optimizer::_run('_nag_update', 0, $weight, $grad, [$state], \%with);
-}
+sub _operator { return defined $_[1] ? (_nag_update => $_[1]) : 'sgd_update' }
+sub _constants_of { return $_[1] eq '_nag_update' ? (momentum => $_[0]{momentum}) : () }
+sub _numbers { my ($self, $index) = @_; return $self->AI::MXNet::Optimizer::ByOperator::_numbers($index) }
+sub _is_lazy { return 0 }
+sub _keeps_master { return 0 }
 
 sub create_state_multi_precision
 {
@@ -140,7 +105,7 @@ __PACKAGE__->register;
 
 package AI::MXNet::Signum;    ## no critic (ProhibitMultiplePackages)
 use Mouse;
-extends 'AI::MXNet::Optimizer';
+extends 'AI::MXNet::Optimizer::ByOperator';
 
 has momentum => (is => 'rw', isa => 'Num', default => 0.9);
 has wd_lh => (is => 'rw', isa => 'Num', default => 0);
@@ -151,14 +116,19 @@ sub create_state
     return $self->{momentum} == 0 ? undef : AI::MXNet::Optimizer::_zeros($weight, $weight->stype);
 }
 
-sub update
+sub _operator { return defined $_[1] ? (signum_update => $_[1]) : 'signsgd_update' }
+
+sub _constants_of
 {
-    my ($self, $index, $weight, $grad, $state) = @_;
+    my ($self, $operator) = @_;
+    return $operator eq 'signum_update' ? (momentum => $self->{momentum}, wd_lh => $self->{wd_lh}) : ();
+}
+
+sub _numbers
+{
+    my ($self, $index) = @_;
     $self->_update_count($index);
-    my %with = $self->_step($self->_get_lr($index), $index);
-    return AI::MXNet::Optimizer::_run('signsgd_update', 0, $weight, $grad, [], \%with) if not defined $state;
-    @with{qw(momentum wd_lh)} = ($self->{momentum}, $self->{wd_lh});
-    return AI::MXNet::Optimizer::_run('signum_update', 0, $weight, $grad, [$state], \%with);
+    return (lr => $self->_get_lr($index), wd => $self->_get_wd($index));
 }
 
 __PACKAGE__->register;
@@ -187,7 +157,7 @@ __PACKAGE__->register;
 
 package AI::MXNet::DCASGD;    ## no critic (ProhibitMultiplePackages)
 use Mouse;
-extends 'AI::MXNet::Optimizer';
+extends 'AI::MXNet::Optimizer::ByOperator';
 
 has momentum => (is => 'rw', isa => 'Num', default => 0);
 has lamda => (is => 'rw', isa => 'Num', default => 0.04);
@@ -200,16 +170,17 @@ sub create_state
     return [$self->{momentum} == 0 ? undef : AI::MXNet::Optimizer::_zeros($weight), $weight->copy];
 }
 
-sub update
+sub _operator
 {
-    my ($self, $index, $weight, $grad, $state) = @_;
-    my %with = ($self->_step($self->_get_lr($index), $index), lamda => $self->{lamda});
-    $self->_update_count($index);
+    my ($self, $state) = @_;
     my ($momentum, $previous) = @$state;
-    return AI::MXNet::Optimizer::_run('_dcasgd_update', 0, $weight, $grad, [$previous], \%with)
-        if not defined $momentum;
-    $with{momentum} = $self->{momentum};
-    return AI::MXNet::Optimizer::_run('_dcasgd_mom_update', 0, $weight, $grad, [$previous, $momentum], \%with);
+    return defined $momentum ? (_dcasgd_mom_update => $previous, $momentum) : (_dcasgd_update => $previous);
+}
+
+sub _constants_of
+{
+    my ($self, $operator) = @_;
+    return (lamda => $self->{lamda}, $operator eq '_dcasgd_mom_update' ? (momentum => $self->{momentum}) : ());
 }
 
 __PACKAGE__->register;

@@ -1,0 +1,72 @@
+package AI::MXNet::Optimizer::ByOperator;
+use 5.014;
+use strict;
+use warnings;
+use AI::MXNet::Keshi;
+use AI::MXNet::NDArray;
+use Mouse;
+extends 'AI::MXNet::Optimizer';
+
+# Optimizers whose step is one call of an update operator. What differs between two weights is apart from what does not, so that
+# the calls for many weights are made at once, below Perl.
+
+# Pairs that are the same for all weights, and those of one index, whose update is counted.
+sub _constants
+{
+    my $self = shift;
+    return (
+        rescale_grad => $self->{rescale_grad},
+        $self->{clip_gradient} ? (clip_gradient => $self->{clip_gradient}) : (),
+    );
+}
+
+sub _numbers
+{
+    my ($self, $index) = @_;
+    my @numbers = (lr => $self->_get_lr($index), wd => $self->_get_wd($index));
+    $self->_update_count($index);
+    return @numbers;
+}
+
+# Whether the update of rows only is lazy.
+sub _is_lazy { return 0 }
+
+# Whether float16 weights with a float32 copy are the class's own affair.
+sub _keeps_master { return 0 }
+
+sub update
+{
+    my ($self, $index, $weight, $grad, $state) = @_;
+    my ($operator, @states) = $self->_operator($state);
+    my %with = ($self->_constants, $self->_numbers($index), $self->_constants_of($operator));
+    return AI::MXNet::Optimizer::_run($operator, $self->_is_lazy($weight, @states), $weight, $grad, \@states, \%with);
+}
+
+# Constants that only one of the class's operators has.
+sub _constants_of { return }
+
+sub update_all
+{
+    my ($self, $indices, $weights, $grads, $states) = @_;
+    return $self->SUPER::update_all($indices, $weights, $grads, $states)
+        if $self->can('update') != \&update
+        or $self->{multi_precision} and not $self->_keeps_master;
+    my %calls;
+    for my $i (0 .. $#$indices) {
+        if (ref $weights->[$i] ne 'AI::MXNet::NDArray' or ref $grads->[$i] ne 'AI::MXNet::NDArray') {
+            $self->update($indices->[$i], $weights->[$i], $grads->[$i], $states->[$i]);
+            next;
+        }
+        my ($operator, @states) = $self->_operator($states->[$i]);
+        push @{ $calls{$operator} }, [$weights->[$i], $grads->[$i], @states], [$self->_numbers($indices->[$i])];
+    }
+    for my $operator (sort keys %calls) {
+        AI::MXNet::Keshi::update_each($operator, { $self->_constants, $self->_constants_of($operator) },
+            $calls{$operator});
+    }
+    return;
+}
+
+no Mouse;
+
+1;
