@@ -14,7 +14,7 @@ export CARGO PERL
 export PATH := $(shell CARGO='$(CARGO)' tools/deps path)
 unexport CARGO_TARGET_DIR
 .NOTPARALLEL:
-.PHONY: help deps deps-test deps-check build stage perl demo data test bench conformance style check install dist clean
+.PHONY: help deps deps-test deps-check build stage perl demo data test bench bench-peers conformance style check install dist clean
 
 help:
 	@echo 'make demo     install what is missing, build, run perl/examples/seed.pl'
@@ -23,6 +23,7 @@ help:
 	@echo 'make deps     install what a build needs (deps-test, deps-check: what tests and checks need too)'
 	@echo 'make build    libkeshi ($(STAGE)/) and the Perl module (perl/blib/)'
 	@echo 'make bench    benchmarks, each as a ratio against a peer'
+	@echo 'make bench-peers    the same workloads on PyTorch and MXNet too (fetches both, 3 GB, into .peers/)'
 	@echo 'make conformance DATA=folder    what MXNet recorded: calls of operators, and whole training runs'
 	@echo 'make check    formatting, lints, docs, Perl style, then every test'
 	@echo 'make install  library, header and keshi.pc under DESTDIR/PREFIX; the Perl module by `make -C perl install`'
@@ -78,6 +79,18 @@ test: deps-test
 bench: deps-test build
 	$(CARGO) bench --locked -p keshi-benches
 	$(PERL) -Iperl/blib/lib -Iperl/blib/arch benches/perl/bench.pl
+
+# Side by side with what others use. MXNet's last wheel wants a numpy of its time.
+PEERS := .peers/bin/python
+
+$(PEERS):
+	@tools/deps peers
+	python3 -m venv .peers
+	.peers/bin/pip install --quiet numpy==1.23.5 mxnet==1.9.1 torch
+
+bench-peers: deps-test build $(PEERS)
+	$(CARGO) build --release --locked -p keshi-benches --bin worker
+	$(PERL) benches/peers/run.pl --python $(PEERS) --rust target/release/worker --report docs/performance.md
 
 # What MXNet recorded, in the folder DATA: calls of operators, and whole training runs.
 conformance: build
