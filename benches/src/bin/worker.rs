@@ -47,7 +47,11 @@ fn trained(name: &str, ins: Vec<Array>, wanted: usize, named: &[(&str, &str)]) -
 
 fn convolution(kind: &str, train: bool) -> Option<Call> {
     let (x, w, named): ([usize; 4], [usize; 4], &[(&str, &str)]) = match kind {
-        "3x3" => ([8, 64, 56, 56], [64, 64, 3, 3], &[("kernel", "(3, 3)"), ("pad", "(1, 1)"), ("num_filter", "64")]),
+        "3x3" => (
+            [8, 64, 56, 56],
+            [64, 64, 3, 3],
+            &[("kernel", "(3, 3)"), ("pad", "(1, 1)"), ("num_filter", "64")],
+        ),
         "1x1" => ([8, 256, 56, 56], [64, 256, 1, 1], &[("kernel", "(1, 1)"), ("num_filter", "64")]),
         "7x7" => (
             [8, 3, 224, 224],

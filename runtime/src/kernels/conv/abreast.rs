@@ -19,14 +19,16 @@ use crate::storage::Span;
 const ABREAST: usize = 16;
 /// Results of a line up to which images are small.
 const SHORT: usize = 32;
-/// Bytes of copies, unless few images need more.
-const ROOM: usize = 32 << 20;
+/// Bytes of copies, unless few images need more: they should stay in the caches.
+const ROOM: usize = 4 << 20;
 
 /// Whether there are enough small images: copying them must be little beside the work, and few lanes may stay empty.
-pub(super) fn pays(conv: &Conv) -> bool {
+pub(super) fn pays(conv: &Conv, pass: Pass) -> bool {
     let [_, _, last] = conv.axes;
     let full = conv.batch.is_multiple_of(ABREAST) || conv.batch >= 4 * ABREAST;
-    let rich = conv.filters.min(conv.channels) * conv.kernel() >= 16 && conv.kernel() > 1;
+    // Terms of each element that is copied.
+    let terms = conv.kernel() * if pass == Pass::Forward { conv.channels } else { conv.filters };
+    let rich = conv.kernel() > 1 && terms >= if pass == Pass::Forward { 48 } else { 16 };
     full && rich && last.stride == 1 && last.output <= SHORT && !conv.last
 }
 

@@ -17,7 +17,7 @@
 //!
 //! Scratch: a frame of at most half a mebibyte for each thread (more only where 64 columns of one channel need more), copies of the weights, and
 //! for `Weight` partial sums of at most sixteen times the weights. Half floats are computed in float32, in copies of the arrays;
-//! images abreast are copies too, of at most 32 mebibytes or 64 images.
+//! images abreast are copies too, of at most 4 mebibytes or 64 images.
 
 pub mod column;
 
@@ -198,7 +198,7 @@ impl Conv {
         bias: Option<Span>,
         out: Span,
     ) -> Result<()> {
-        if abreast::pays(self) {
+        if abreast::pays(self, pass) {
             return abreast::run::<T>(self, pass, a, b, bias, out);
         }
         self.direct::<T>(pass, a, b, bias, out)
