@@ -14,6 +14,16 @@ pub(crate) trait Real:
     fn fma<S: Simd>(s: S, a: Self::V<S>, b: Self::V<S>, c: Self::V<S>) -> Self::V<S>;
     /// a > b ? a : b.
     fn max<S: Simd>(s: S, a: Self::V<S>, b: Self::V<S>) -> Self::V<S>;
+    /// a > b ? x : y.
+    fn above<S: Simd>(s: S, a: Self::V<S>, b: Self::V<S>, x: Self::V<S>, y: Self::V<S>) -> Self::V<S>;
+    /// The even and the odd elements of two vectors that follow each other in memory.
+    fn unzip<S: Simd>(s: S, a: Self::V<S>, b: Self::V<S>) -> (Self::V<S>, Self::V<S>);
+    /// Undoes `unzip`.
+    fn zip<S: Simd>(s: S, even: Self::V<S>, odd: Self::V<S>) -> (Self::V<S>, Self::V<S>);
+    /// A place as the bits of an element, to be selected by lanes but not computed with; all bits mean that there is none.
+    fn mark(place: Option<usize>) -> Self;
+    /// Undoes `mark`.
+    fn marked(self) -> Option<usize>;
     fn exp<S: Simd>(s: S, a: Self::V<S>) -> Self::V<S>;
     fn pow<S: Simd>(s: S, a: Self::V<S>, b: Self::V<S>) -> Self::V<S>;
     /// The lanes in memory.
@@ -30,6 +40,26 @@ impl Real for f32 {
     #[inline(always)]
     fn max<S: Simd>(s: S, a: S::F32, b: S::F32) -> S::F32 {
         s.max(a, b)
+    }
+    #[inline(always)]
+    fn above<S: Simd>(s: S, a: S::F32, b: S::F32, x: S::F32, y: S::F32) -> S::F32 {
+        s.select(s.lt(b, a), x, y)
+    }
+    #[inline(always)]
+    fn unzip<S: Simd>(s: S, a: S::F32, b: S::F32) -> (S::F32, S::F32) {
+        s.unzip(a, b)
+    }
+    #[inline(always)]
+    fn zip<S: Simd>(s: S, even: S::F32, odd: S::F32) -> (S::F32, S::F32) {
+        s.zip(even, odd)
+    }
+    #[inline(always)]
+    fn mark(place: Option<usize>) -> f32 {
+        f32::from_bits(place.map_or(u32::MAX, |i| i as u32))
+    }
+    #[inline(always)]
+    fn marked(self) -> Option<usize> {
+        (self.to_bits() != u32::MAX).then_some(self.to_bits() as usize)
     }
     #[inline(always)]
     fn exp<S: Simd>(s: S, a: S::F32) -> S::F32 {
@@ -58,6 +88,26 @@ impl Real for f64 {
     #[inline(always)]
     fn max<S: Simd>(s: S, a: S::F64, b: S::F64) -> S::F64 {
         s.max64(a, b)
+    }
+    #[inline(always)]
+    fn above<S: Simd>(s: S, a: S::F64, b: S::F64, x: S::F64, y: S::F64) -> S::F64 {
+        s.select64(s.lt64(b, a), x, y)
+    }
+    #[inline(always)]
+    fn unzip<S: Simd>(s: S, a: S::F64, b: S::F64) -> (S::F64, S::F64) {
+        s.unzip64(a, b)
+    }
+    #[inline(always)]
+    fn zip<S: Simd>(s: S, even: S::F64, odd: S::F64) -> (S::F64, S::F64) {
+        s.zip64(even, odd)
+    }
+    #[inline(always)]
+    fn mark(place: Option<usize>) -> f64 {
+        f64::from_bits(place.map_or(u64::MAX, |i| i as u64))
+    }
+    #[inline(always)]
+    fn marked(self) -> Option<usize> {
+        (self.to_bits() != u64::MAX).then_some(self.to_bits() as usize)
     }
     #[inline(always)]
     fn exp<S: Simd>(s: S, a: S::F64) -> S::F64 {

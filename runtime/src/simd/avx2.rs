@@ -397,4 +397,27 @@ impl Simd for Avx2 {
         let low = v!(_mm256_castps128_ps256(_mm256_cvtpd_ps(low.0)));
         F32(v!(_mm256_insertf128_ps::<1>(low, _mm256_cvtpd_ps(high.0))))
     }
+    #[inline(always)]
+    fn unzip(self, a: F32, b: F32) -> (F32, F32) {
+        // Pairs of each half come side by side, then the pairs are put in order.
+        let (even, odd) = v!((_mm256_shuffle_ps::<0x88>(a.0, b.0), _mm256_shuffle_ps::<0xdd>(a.0, b.0)));
+        let (even, odd) = v!((_mm256_castps_pd(even), _mm256_castps_pd(odd)));
+        let (even, odd) = v!((_mm256_permute4x64_pd::<0xd8>(even), _mm256_permute4x64_pd::<0xd8>(odd)));
+        (F32(v!(_mm256_castpd_ps(even))), F32(v!(_mm256_castpd_ps(odd))))
+    }
+    #[inline(always)]
+    fn zip(self, even: F32, odd: F32) -> (F32, F32) {
+        let (a, b) = v!((_mm256_unpacklo_ps(even.0, odd.0), _mm256_unpackhi_ps(even.0, odd.0)));
+        (F32(v!(_mm256_permute2f128_ps::<0x20>(a, b))), F32(v!(_mm256_permute2f128_ps::<0x31>(a, b))))
+    }
+    #[inline(always)]
+    fn unzip64(self, a: F64, b: F64) -> (F64, F64) {
+        let (even, odd) = v!((_mm256_unpacklo_pd(a.0, b.0), _mm256_unpackhi_pd(a.0, b.0)));
+        (F64(v!(_mm256_permute4x64_pd::<0xd8>(even))), F64(v!(_mm256_permute4x64_pd::<0xd8>(odd))))
+    }
+    #[inline(always)]
+    fn zip64(self, even: F64, odd: F64) -> (F64, F64) {
+        let (a, b) = v!((_mm256_unpacklo_pd(even.0, odd.0), _mm256_unpackhi_pd(even.0, odd.0)));
+        (F64(v!(_mm256_permute2f128_pd::<0x20>(a, b))), F64(v!(_mm256_permute2f128_pd::<0x31>(a, b))))
+    }
 }

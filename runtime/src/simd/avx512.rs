@@ -357,4 +357,30 @@ impl Simd for Avx512 {
         let low = v!(_mm512_castps256_ps512(_mm512_cvtpd_ps(low.0)));
         F32(v!(_mm512_insertf32x8::<1>(low, _mm512_cvtpd_ps(high.0))))
     }
+    #[inline(always)]
+    fn unzip(self, a: F32, b: F32) -> (F32, F32) {
+        let even = v!(_mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30));
+        let odd = v!(_mm512_add_epi32(even, _mm512_set1_epi32(1)));
+        (F32(v!(_mm512_permutex2var_ps(a.0, even, b.0))), F32(v!(_mm512_permutex2var_ps(a.0, odd, b.0))))
+    }
+    #[inline(always)]
+    fn zip(self, even: F32, odd: F32) -> (F32, F32) {
+        let low = v!(_mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23));
+        let high = v!(_mm512_add_epi32(low, _mm512_set1_epi32(8)));
+        let (a, b) = (even.0, odd.0);
+        (F32(v!(_mm512_permutex2var_ps(a, low, b))), F32(v!(_mm512_permutex2var_ps(a, high, b))))
+    }
+    #[inline(always)]
+    fn unzip64(self, a: F64, b: F64) -> (F64, F64) {
+        let even = v!(_mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14));
+        let odd = v!(_mm512_setr_epi64(1, 3, 5, 7, 9, 11, 13, 15));
+        (F64(v!(_mm512_permutex2var_pd(a.0, even, b.0))), F64(v!(_mm512_permutex2var_pd(a.0, odd, b.0))))
+    }
+    #[inline(always)]
+    fn zip64(self, even: F64, odd: F64) -> (F64, F64) {
+        let low = v!(_mm512_setr_epi64(0, 8, 1, 9, 2, 10, 3, 11));
+        let high = v!(_mm512_setr_epi64(4, 12, 5, 13, 6, 14, 7, 15));
+        let (a, b) = (even.0, odd.0);
+        (F64(v!(_mm512_permutex2var_pd(a, low, b))), F64(v!(_mm512_permutex2var_pd(a, high, b))))
+    }
 }

@@ -242,6 +242,51 @@ pub trait Simd: Copy + Send + Sync + 'static {
         !self.eq64(x, x)
     }
 
+    /// The even and the odd elements of two vectors that follow each other in memory.
+    #[inline(always)]
+    fn unzip(self, a: Self::F32, b: Self::F32) -> (Self::F32, Self::F32) {
+        let (mut even, mut odd) = ([0.0; MAX_LANES], [0.0; MAX_LANES]);
+        for (i, v) in [a, b].into_iter().flat_map(|x| self.to_array(x).into_iter().take(Self::N)).enumerate()
+        {
+            if i % 2 == 0 { even[i / 2] = v } else { odd[i / 2] = v }
+        }
+        // SAFETY: the arrays have room for the widest vector.
+        unsafe { (self.load(even.as_ptr()), self.load(odd.as_ptr())) }
+    }
+
+    /// Undoes [`Simd::unzip`].
+    #[inline(always)]
+    fn zip(self, even: Self::F32, odd: Self::F32) -> (Self::F32, Self::F32) {
+        let (even, odd) = (self.to_array(even), self.to_array(odd));
+        let both: [f32; 2 * MAX_LANES] =
+            std::array::from_fn(|i| if i % 2 == 0 { even[i / 2] } else { odd[i / 2] });
+        // SAFETY: the array has room for two of the widest vector.
+        unsafe { (self.load(both.as_ptr()), self.load(both.as_ptr().add(Self::N))) }
+    }
+
+    /// As [`Simd::unzip`].
+    #[inline(always)]
+    fn unzip64(self, a: Self::F64, b: Self::F64) -> (Self::F64, Self::F64) {
+        let (mut even, mut odd) = ([0.0; MAX_LANES / 2], [0.0; MAX_LANES / 2]);
+        for (i, v) in
+            [a, b].into_iter().flat_map(|x| self.to_array64(x).into_iter().take(Self::N64)).enumerate()
+        {
+            if i % 2 == 0 { even[i / 2] = v } else { odd[i / 2] = v }
+        }
+        // SAFETY: the arrays have room for the widest vector.
+        unsafe { (self.load64(even.as_ptr()), self.load64(odd.as_ptr())) }
+    }
+
+    /// As [`Simd::zip`].
+    #[inline(always)]
+    fn zip64(self, even: Self::F64, odd: Self::F64) -> (Self::F64, Self::F64) {
+        let (even, odd) = (self.to_array64(even), self.to_array64(odd));
+        let both: [f64; MAX_LANES] =
+            std::array::from_fn(|i| if i % 2 == 0 { even[i / 2] } else { odd[i / 2] });
+        // SAFETY: the array has room for two of the widest vector.
+        unsafe { (self.load64(both.as_ptr()), self.load64(both.as_ptr().add(Self::N64))) }
+    }
+
     /// 1 where true, 0 elsewhere.
     #[inline(always)]
     fn truth(self, m: Self::M32) -> Self::F32 {

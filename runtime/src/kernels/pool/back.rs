@@ -1,10 +1,12 @@
 //! The passes of pooling that go back from windows to elements, and the one that picks elements where others were largest.
 
-use super::{Kind, Pool, WORK, divisors, whole, window};
+use super::phases::Phases;
+use super::{Axis, Kind, Pool, WORK, divisors, window};
 use crate::kernels::par;
-use crate::kernels::real::Real;
-use crate::simd::{Simd, Work, level};
+use crate::kernels::real::{Real, load, steps, store};
+use crate::simd::{MAX_LANES, Simd, Work, level};
 use crate::storage::Span;
+use std::ops::Range;
 
 /// Calls `f(plane)` for all planes, in parallel.
 fn planes(p: &Pool, f: impl Fn(usize) + Sync) {
@@ -12,11 +14,21 @@ fn planes(p: &Pool, f: impl Fn(usize) + Sync) {
     par::chunks(p.planes, (WORK / work.max(1)).max(1), |_, r| r.for_each(&f));
 }
 
+/// The windows along an axis that hold element `i`.
+fn holders(a: &Axis, i: usize) -> Range<usize> {
+    let at = i + a.pad;
+    let end = (at / a.stride + 1).min(a.output);
+    (at + 1).saturating_sub(a.kernel).div_ceil(a.stride).min(end)..end
+}
+
 /// out = the sum of the windows' values (over their counts for averages) at each element.
 pub(super) fn spread<T: Real>(p: &Pool, kind: Kind, g: Span, out: Span) {
-    let all = [0, 1, 2].map(|i| divisors(&p.axes[i], kind));
+    let [c0, c1, c2] = [0, 1, 2].map(|i| divisors(&p.axes[i], kind));
+    // Windows without elements count none; nothing asks for their values.
+    let along: Vec<T> = c2.iter().flat_map(|&c| std::iter::repeat_n(T::from_f64(c), p.inner)).collect();
     let level = level();
     planes(p, |plane| {
+        let [a0, a1, a2] = p.axes;
         // SAFETY: this plane's part of the output; inputs are only read.
         let (g, out) = unsafe {
             (
@@ -24,15 +36,37 @@ pub(super) fn spread<T: Real>(p: &Pool, kind: Kind, g: Span, out: Span) {
                 out.sub(plane * p.input(), p.input()).slice_mut::<T>(),
             )
         };
-        level.run(Spread { p, counts: &all, g, out });
+        let (wide, narrow) = (a2.input * p.inner, a2.output * p.inner);
+        // Zeros on both sides: there are no windows.
+        let front = (a2.kernel - 1) / a2.stride;
+        let mut values =
+            vec![T::default(); front + narrow.max((a2.input + a2.pad) / a2.stride) + 2 * MAX_LANES];
+        let mut class = vec![T::default(); a2.input.div_ceil(a2.stride) + MAX_LANES];
+        let mut lines: Vec<(&[T], T)> = Vec::new();
+        for (row, out) in out.chunks_exact_mut(wide).enumerate() {
+            lines.clear();
+            for d in holders(&a0, row / a1.input) {
+                let line = |h: usize| &g[(d * a1.output + h) * narrow..][..narrow];
+                let held = holders(&a1, row % a1.input);
+                lines.extend(held.map(|h| (line(h), T::from_f64(c0[d] * c1[h]))));
+            }
+            let (values, class) = (&mut values, &mut class);
+            level.run(Spread { p, lines: &lines, along: &along, front, values, class, out });
+        }
     });
 }
 
-/// One plane of a spread: a row of windows along its own axis, then the same onto all rows that they cover.
+/// One row of elements: the windows above and below it into one row of windows, then those along it.
 struct Spread<'a, T> {
     p: &'a Pool,
-    counts: &'a [Vec<f64>; 3],
-    g: &'a [T],
+    /// The rows of windows that hold the row, and what they are divided by.
+    lines: &'a [(&'a [T], T)],
+    /// What each window is divided by along the row.
+    along: &'a [T],
+    /// Zeros before the values.
+    front: usize,
+    values: &'a mut [T],
+    class: &'a mut [T],
     out: &'a mut [T],
 }
 
@@ -40,153 +74,199 @@ impl<T: Real> Work for Spread<'_, T> {
     type Out = ();
 
     #[inline(always)]
-    fn run<S: Simd>(self, _: S) {
-        let Spread { p, counts, g, out } = self;
-        let [a0, a1, a2] = p.axes;
-        let (wide, narrow) = (a2.input * p.inner, a2.output * p.inner);
-        let (mut row, mut values) = (vec![T::default(); wide], vec![T::default(); narrow]);
-        let (first, last) = whole(&a2);
-        out.fill(T::default());
-        for line in 0..a0.output * a1.output {
-            let (d, h) = (line / a1.output, line % a1.output);
-            let outer = counts[0][d] * counts[1][h];
-            let rows = g[line * narrow..][..narrow].chunks_exact(p.inner);
-            for ((to, from), c) in values.chunks_exact_mut(p.inner).zip(rows).zip(&counts[2]) {
-                let by = outer * c;
-                let by = if by > 0.0 { T::from_f64(by) } else { T::from_f64(f64::INFINITY) };
-                to.iter_mut().zip(from).for_each(|(v, &g)| *v = g / by);
-            }
-            row.fill(T::default());
-            let add = |to: &mut [T], from: &[T]| to.iter_mut().zip(from).for_each(|(t, &v)| *t = *t + v);
-            for o in (0..first).chain(last..a2.output) {
-                for place in window(&a2, o) {
-                    add(&mut row[place * p.inner..][..p.inner], &values[o * p.inner..][..p.inner]);
+    fn run<S: Simd>(self, s: S) {
+        let Spread { p, lines, along, front, values, class, out } = self;
+        let (a, inner, zero) = (&p.axes[2], p.inner, T::splat(s, T::default()));
+        let (to, class, lanes) = (out.as_mut_ptr(), class.as_mut_ptr(), T::count::<S>());
+        // SAFETY: lines have as many elements as `along`; `values` has zeros and a vector's room on both sides; `class` has a vector's room.
+        unsafe {
+            let values = values.as_mut_ptr().add(front);
+            steps!(T, along.len(), |i, w| {
+                let by = load::<T, S>(s, along.as_ptr().add(i), w);
+                let mut v = zero;
+                for (g, outer) in lines {
+                    v = v + load::<T, S>(s, g.as_ptr().add(i), w) / (by * T::splat(s, *outer));
                 }
+                store::<T, S>(s, values.add(i), v, w)
+            });
+            if inner > 1 {
+                for i in 0..a.input {
+                    let (windows, to) = (holders(a, i), to.add(i * inner));
+                    steps!(T, inner, |c, w| {
+                        let mut v = zero;
+                        for o in windows.clone() {
+                            v = v + load::<T, S>(s, values.add(o * inner + c), w);
+                        }
+                        store::<T, S>(s, to.add(c), v, w)
+                    });
+                }
+                return;
             }
-            if first < last {
-                let start = (first * a2.stride - a2.pad) * p.inner;
-                let values = &values[first * p.inner..last * p.inner];
-                for k in 0..a2.kernel {
-                    let to = &mut row[start + k * p.inner..];
-                    match (p.inner, a2.stride) {
-                        (_, 1) => add(to, values),
-                        (1, s) => to.iter_mut().step_by(s).zip(values).for_each(|(t, &v)| *t = *t + v),
-                        (n, s) => to
-                            .chunks_mut(n * s)
-                            .zip(values.chunks_exact(n))
-                            .for_each(|(t, v)| add(&mut t[..n], v)),
+            match a.stride {
+                1 => {
+                    let all = Class::new(a, 0, values);
+                    steps!(T, a.input, |i, w| store::<T, S>(s, to.add(i), all.sum(s, i), w))
+                }
+                2 => {
+                    let (even, odd) = (Class::new(a, 0, values), Class::new(a, 1, values));
+                    for i in (0..a.input).step_by(2 * lanes) {
+                        let (first, second) = T::zip(s, even.sum(s, i / 2), odd.sum(s, i / 2));
+                        store::<T, S>(s, to.add(i), first, lanes.min(a.input - i));
+                        if i + lanes < a.input {
+                            store::<T, S>(s, to.add(i + lanes), second, lanes.min(a.input - i - lanes));
+                        }
+                    }
+                }
+                stride => {
+                    for t in 0..stride.min(a.input) {
+                        let (n, one) = ((a.input - t).div_ceil(stride), Class::new(a, t, values));
+                        steps!(T, n, |m, _w| T::store(s, class.add(m), one.sum(s, m), false));
+                        (0..n).for_each(|m| *to.add(t + m * stride) = *class.add(m));
                     }
                 }
             }
-            for i in window(&a0, d) {
-                for j in window(&a1, h) {
-                    add(&mut out[(i * a1.input + j) * wide..][..wide], &row);
-                }
-            }
         }
     }
 }
 
-/// Where the first largest element of a window lies, for channel `c`; `None` where it has none.
-#[inline]
-fn largest<T: Real>(p: &Pool, x: &[T], [d, h, w]: &[std::ops::Range<usize>; 3], c: usize) -> Option<usize> {
-    let [_, a1, a2] = p.axes;
-    if d.is_empty() || h.is_empty() || w.is_empty() {
-        return None;
-    }
-    let mut at = ((d.start * a1.input + h.start) * a2.input + w.start) * p.inner + c;
-    let mut best = x[at];
-    for i in d.clone() {
-        for j in h.clone() {
-            let row = (i * a1.input + j) * a2.input;
-            for k in w.clone() {
-                let here = (row + k) * p.inner + c;
-                let larger = x[here] > best;
-                best = if larger { x[here] } else { best };
-                at = if larger { here } else { at };
-            }
-        }
-    }
-    Some(at)
+/// Elements that lie a stride apart, and so are held by windows that follow each other.
+struct Class<T> {
+    /// The value of the last window that holds the first of them.
+    last: *const T,
+    /// How many windows hold each.
+    held: usize,
 }
 
-/// Where the first largest elements of the whole windows of a row lie, tap by tap for all windows at once.
+impl<T: Real> Class<T> {
+    /// That of element `t` among the values of a row of windows.
+    #[inline(always)]
+    fn new(a: &Axis, t: usize, values: *const T) -> Class<T> {
+        let at = t + a.pad;
+        Class {
+            last: values.wrapping_add(at / a.stride),
+            held: (a.kernel + a.stride - 1 - at % a.stride) / a.stride,
+        }
+    }
+
+    /// The sums of the windows that hold the elements from the `m`th on.
+    /// # Safety
+    /// The values have zeros around them, and room for a vector.
+    #[inline(always)]
+    unsafe fn sum<S: Simd>(&self, s: S, m: usize) -> T::V<S> {
+        let mut v = T::splat(s, T::default());
+        for k in 0..self.held {
+            // SAFETY: the caller's promise.
+            v = v + unsafe { T::load(s, self.last.wrapping_add(m).wrapping_sub(k)) };
+        }
+        v
+    }
+}
+
+/// An element of the windows of a row: where it lies in the dealt rows, and how far from the start of a window as a mark.
+type Tap<T> = (usize, T);
+
+/// Where the first largest elements of a row of windows lie, from the start of each window as a mark. NaN is passed over.
 struct Largest<'a, T> {
     p: &'a Pool,
-    x: &'a [T],
-    rows: [std::ops::Range<usize>; 2],
-    best: &'a mut [T],
-    at: &'a mut [u32],
+    phases: Phases,
+    /// The rows of the data that the windows cover, and how far from the first they are.
+    sources: &'a [(*const T, usize)],
+    taps: &'a [Tap<T>],
+    /// The first element of each window, in the first row.
+    first: &'a [T],
+    dealt: *mut T,
+    at: &'a mut [T],
 }
 
 impl<T: Real> Work for Largest<'_, T> {
     type Out = ();
 
     #[inline(always)]
-    fn run<S: Simd>(self, _: S) {
-        let Largest { p, x, rows: [d, h], best, at } = self;
-        let [_, a1, a2] = p.axes;
-        let start = whole(&a2).0 * a2.stride - a2.pad;
-        let mut fresh = true;
-        for i in d {
-            for j in h.clone() {
-                for k in 0..a2.kernel {
-                    let place = (i * a1.input + j) * a2.input + start + k;
-                    match a2.stride {
-                        1 => step::<T, 1>(&x[place..], place, 1, fresh, best, at),
-                        2 => step::<T, 2>(&x[place..], place, 2, fresh, best, at),
-                        s => step::<T, 0>(&x[place..], place, s, fresh, best, at),
-                    }
-                    fresh = false;
+    fn run<S: Simd>(self, s: S) {
+        let Largest { p, phases, sources, taps, first, dealt, at } = self;
+        let (a, inner, at) = (&p.axes[2], p.inner, at.as_mut_ptr());
+        let lowest = T::splat(s, T::MINUS_INF);
+        // SAFETY: the rows have the sizes that the axes say, and `dealt` has the phases' room for each of them.
+        unsafe {
+            if inner == 1 {
+                for (i, (x, _)) in sources.iter().enumerate() {
+                    phases.deal(s, *x, T::MINUS_INF, dealt.add(i * phases.room()));
                 }
+                steps!(T, a.output, |o, w| {
+                    let (mut best, mut mark) = (lowest, load::<T, S>(s, first.as_ptr().add(o), w));
+                    for &(tap, place) in taps {
+                        let v = T::load(s, dealt.add(tap + o));
+                        mark = T::above(s, v, best, T::splat(s, place), mark);
+                        best = T::max(s, v, best);
+                    }
+                    store::<T, S>(s, at.add(o), mark, w)
+                });
+                return;
+            }
+            for o in 0..a.output {
+                let (places, at) = (window(a, o), at.add(o * inner));
+                let start = o * a.stride;
+                steps!(T, inner, |c, w| {
+                    let (mut best, mut mark) = (lowest, T::splat(s, first[o]));
+                    for &(x, far) in sources {
+                        for i in places.clone() {
+                            let v = load::<T, S>(s, x.add(i * inner + c), w);
+                            mark = T::above(
+                                s,
+                                v,
+                                best,
+                                T::splat(s, T::mark(Some(far + i + a.pad - start))),
+                                mark,
+                            );
+                            best = T::max(s, v, best);
+                        }
+                    }
+                    store::<T, S>(s, at.add(c), mark, w)
+                });
             }
         }
     }
 }
 
-/// One tap; `D` is the stride where it is known to the compiler.
-#[inline(always)]
-fn step<T: Real, const D: usize>(
-    x: &[T],
-    place: usize,
-    stride: usize,
-    fresh: bool,
-    best: &mut [T],
-    at: &mut [u32],
-) {
-    let stride = if D > 0 { D } else { stride };
-    let n = best.len();
-    let x = &x[..(n - 1) * stride + 1];
-    let at = &mut at[..n];
-    for o in 0..n {
-        let v = x[o * stride];
-        let larger = fresh | (v > best[o]);
-        best[o] = if larger { v } else { best[o] };
-        at[o] = if larger { (place + o * stride) as u32 } else { at[o] };
-    }
-}
-
-/// Calls `f(o, place)` with the place in a plane where each window's first largest element is.
+/// Calls `f(o, place)` with the place in a plane where each window's first largest element is; `None` where it has none.
 fn largest_of_all<T: Real>(p: &Pool, x: &[T], mut f: impl FnMut(usize, Option<usize>)) {
     let [a0, a1, a2] = p.axes;
-    let (first, last) = whole(&a2);
-    // One by one where channels are the neighbours, and where windows reach beyond the data.
-    let (first, last) = if p.inner == 1 && x.len() < u32::MAX as usize { (first, last) } else { (0, 0) };
-    let (mut best, mut at) = (vec![T::default(); last - first], vec![0u32; last - first]);
-    let level = level();
+    let (phases, level) = (Phases::new(&a2), level());
+    let most = a0.kernel.min(a0.input) * a1.kernel.min(a1.input);
+    let mut dealt = vec![T::MINUS_INF; if p.inner == 1 { most * phases.room() } else { 0 }];
+    let mut at = vec![T::default(); a2.output * p.inner];
+    // Marks count from the start of a window, which may lie before the row.
+    let mark = |o: usize| T::mark(window(&a2, o).next().map(|i| i + a2.pad - o * a2.stride));
+    let first: Vec<T> = (0..a2.output).map(mark).collect();
+    let mut sources: Vec<(*const T, usize)> = Vec::with_capacity(most);
+    let (mut taps, mut known) = (Vec::new(), (0, 0));
     for line in 0..a0.output * a1.output {
-        let rows = [window(&a0, line / a1.output), window(&a1, line % a1.output)];
-        let empty = rows.iter().any(|r| r.is_empty());
-        if first < last && !empty {
-            level.run(Largest { p, x, rows: rows.clone(), best: &mut best, at: &mut at });
-            at.iter().enumerate().for_each(|(i, &at)| f(line * a2.output + first + i, Some(at as usize)));
+        let (d, h) = (window(&a0, line / a1.output), window(&a1, line % a1.output));
+        let line = line * a2.output * p.inner;
+        if d.is_empty() || h.is_empty() {
+            (line..line + at.len()).for_each(|o| f(o, None));
+            continue;
         }
-        let [d, h] = rows;
-        let done = if empty { 0..0 } else { first..last };
-        for o in (0..done.start).chain(done.end..a2.output) {
-            let ranges = [d.clone(), h.clone(), window(&a2, o)];
-            for c in 0..p.inner {
-                f((line * a2.output + o) * p.inner + c, largest(p, x, &ranges, c));
+        let base = (d.start * a1.input + h.start) * a2.input;
+        sources.clear();
+        for i in d.clone() {
+            let rows = h.clone().map(|j| (i * a1.input + j) * a2.input);
+            sources.extend(rows.map(|row| (x[row * p.inner..].as_ptr(), row - base)));
+        }
+        if known != (d.len(), h.len()) && p.inner == 1 {
+            known = (d.len(), h.len());
+            let tap =
+                |i: usize, far: usize, k: usize| (i * phases.room() + phases.tap(k), T::mark(Some(far + k)));
+            let of =
+                |(i, &(_, far)): (usize, &(*const T, usize))| (0..a2.kernel).map(move |k| tap(i, far, k));
+            taps = sources.iter().enumerate().flat_map(of).collect();
+        }
+        let (dealt, at) = (dealt.as_mut_ptr(), &mut at);
+        level.run(Largest { p, phases, sources: &sources, taps: &taps, first: &first, dealt, at });
+        for (o, marks) in at.chunks_exact(p.inner).enumerate() {
+            for (c, mark) in marks.iter().enumerate() {
+                let place = mark.marked().map(|m| (base + o * a2.stride + m - a2.pad) * p.inner + c);
+                f(line + o * p.inner + c, place);
             }
         }
     }

@@ -1,10 +1,12 @@
 //! Pooling over windows of one to three spatial axes, and the passes that go back.
 //!
 //! A window is a box, so it is taken apart: first the rows of the box are combined into one row (whole vectors, whatever the kernel),
-//! then neighbours of that row. Where channels stand last they are the vectors, and a window is walked place by place. Half floats are
-//! computed in float32, in copies of the arrays.
+//! then neighbours of that row, for a vector of windows at a time (see `phases`). Where channels stand last they are the vectors, and a
+//! window is walked place by place. Going back, a row of elements gathers from the rows of windows that hold it, and is written once.
+//! Half floats are computed in float32, in copies of the arrays.
 
 mod back;
+mod phases;
 mod planes;
 
 use super::conv::Axis;
@@ -112,13 +114,6 @@ fn window(a: &Axis, o: usize) -> Range<usize> {
     let start = o * a.stride;
     let end = (start + a.kernel).saturating_sub(a.pad).min(a.input);
     start.saturating_sub(a.pad).min(end)..end
-}
-
-/// The windows along an axis that lie inside of the data, as a range.
-fn whole(a: &Axis) -> (usize, usize) {
-    let first = a.pad.div_ceil(a.stride).min(a.output);
-    let fit = (a.input + a.pad).checked_sub(a.kernel).map_or(0, |room| room / a.stride + 1);
-    (first, fit.clamp(first, a.output))
 }
 
 /// How many elements of window `o` count in an average.

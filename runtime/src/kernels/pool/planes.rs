@@ -1,6 +1,7 @@
 //! The forward pass of pooling.
 
-use super::{Axis, Kind, Pool, WORK, divisors, whole, window};
+use super::phases::Phases;
+use super::{Kind, Pool, WORK, divisors, window};
 use crate::dtype::DType;
 use crate::kernels::par;
 use crate::kernels::real::{Real, load, steps, store};
@@ -10,25 +11,36 @@ use crate::storage::Span;
 pub(super) fn pool<T: Real>(p: &Pool, kind: Kind, x: Span, out: Span) {
     let [a0, a1, a2] = p.axes;
     let all = [0, 1, 2].map(|i| divisors(&p.axes[i], kind));
+    let counts: Vec<T> = all[2].iter().map(|&c| T::from_f64(c)).collect();
+    let empty: Vec<usize> = (0..a2.output).filter(|&o| window(&a2, o).is_empty()).collect();
+    let phases = Phases::new(&a2);
     // Rows of the result, each one piece of work.
     let rows = p.planes * a0.output * a1.output;
     let work = (a0.kernel * a1.kernel + a2.kernel) * (a2.input + a2.output) * p.inner;
     let level = level();
     par::chunks(rows, par::grouped(rows, (WORK / work.max(1)).max(1)), |_, r| {
-        let mut row = vec![T::default(); a2.input * p.inner];
+        let wide = a2.input * p.inner;
+        let mut row = vec![T::default(); wide];
+        let mut dealt = vec![start::<T>(kind); if p.inner == 1 { phases.room() } else { 0 }];
+        let mut sources: Vec<*const T> = Vec::new();
         for line in r {
             let (plane, d, h) =
                 (line / (a0.output * a1.output), line / a1.output % a0.output, line % a1.output);
-            let wide = a2.input * p.inner;
-            let sources: Vec<*const T> = window(&a0, d)
-                .flat_map(|i| window(&a1, h).map(move |j| (i, j)))
-                .map(|(i, j)| {
-                    x.ptr::<T>().wrapping_add(plane * p.input() + (i * a1.input + j) * wide).cast_const()
-                })
-                .collect();
-            let count = all[0][d] * all[1][h];
-            let out = out.ptr::<T>().wrapping_add(line * a2.output * p.inner);
-            level.run(Line { p, kind, sources: &sources, count, counts: &all[2], row: &mut row, out });
+            sources.clear();
+            for i in window(&a0, d) {
+                let start = x.ptr::<T>().wrapping_add(plane * p.input() + i * a1.input * wide).cast_const();
+                sources.extend(window(&a1, h).map(|j| start.wrapping_add(j * wide)));
+            }
+            // SAFETY: this line of the output is this chunk's alone.
+            let out = unsafe { out.sub(line * a2.output * p.inner, a2.output * p.inner).slice_mut::<T>() };
+            if sources.is_empty() {
+                out.fill(nothing(kind));
+                continue;
+            }
+            let (row, dealt) = (row.as_mut_ptr(), dealt.as_mut_ptr());
+            let count = T::from_f64(all[0][d] * all[1][h]);
+            level.run(Line { p, kind, phases, sources: &sources, count, counts: &counts, row, dealt, out });
+            empty.iter().for_each(|o| out[o * p.inner..][..p.inner].fill(nothing(kind)));
         }
     });
 }
@@ -37,13 +49,15 @@ pub(super) fn pool<T: Real>(p: &Pool, kind: Kind, x: Span, out: Span) {
 struct Line<'a, T> {
     p: &'a Pool,
     kind: Kind,
+    phases: Phases,
     /// The rows of the data that the windows cover.
     sources: &'a [*const T],
     /// What is divided by, on the outer axes and along the row.
-    count: f64,
-    counts: &'a [f64],
-    row: &'a mut [T],
-    out: *mut T,
+    count: T,
+    counts: &'a [T],
+    row: *mut T,
+    dealt: *mut T,
+    out: &'a mut [T],
 }
 
 impl<T: Real> Work for Line<'_, T> {
@@ -51,55 +65,78 @@ impl<T: Real> Work for Line<'_, T> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Line { p, kind, sources, count, counts, row, out } = self;
+        let Line { p, kind, phases, sources, count, counts, row, dealt, out } = self;
         let (a, inner) = (&p.axes[2], p.inner);
-        let nothing = nothing::<T>(kind);
-        let n = a.input * inner;
-        // SAFETY: rows of the data, of `row` and of the result have the sizes that the axes say.
+        let first = T::splat(s, start(kind));
+        let to = out.as_mut_ptr();
+        // SAFETY: rows of the data, of `row` and of the result have the sizes that the axes say, and `dealt` has the phases' room.
         unsafe {
             // The rows into one.
-            if sources.is_empty() {
-                row[..n].fill(nothing);
-            }
-            for (k, &x) in sources.iter().enumerate() {
-                let to = row.as_mut_ptr();
-                steps!(T, n, |i, w| {
-                    let v = raised::<T, S>(s, kind, load::<T, S>(s, x.add(i), w));
-                    let v = if k == 0 { v } else { join::<T, S>(s, kind, v, load::<T, S>(s, to.add(i), w)) };
-                    store::<T, S>(s, to.add(i), v, w)
-                });
-            }
+            steps!(T, a.input * inner, |i, w| {
+                let mut v = first;
+                for x in sources {
+                    v = join::<T, S>(s, kind, raised::<T, S>(s, kind, load::<T, S>(s, x.add(i), w)), v);
+                }
+                store::<T, S>(s, row.add(i), v, w)
+            });
             // Neighbours of the row.
-            let from = row.as_ptr();
             if inner == 1 {
-                let out = std::slice::from_raw_parts_mut(out, a.output);
-                across(a, kind, std::slice::from_raw_parts(from, n), nothing, out);
+                phases.deal(s, row, start(kind), dealt);
+                steps!(T, a.output, |o, w| {
+                    let mut v = first;
+                    for k in 0..a.kernel {
+                        v = join::<T, S>(s, kind, T::load(s, dealt.add(phases.tap(k) + o)), v);
+                    }
+                    store::<T, S>(s, to.add(o), v, w)
+                });
             } else {
                 for o in 0..a.output {
-                    let (places, out) = (window(a, o), out.add(o * inner));
-                    if places.is_empty() {
-                        std::slice::from_raw_parts_mut(out, inner).fill(nothing);
-                        continue;
-                    }
+                    let (places, to) = (window(a, o), to.add(o * inner));
                     steps!(T, inner, |i, w| {
-                        let mut v = load::<T, S>(s, from.add(places.start * inner + i), w);
-                        for place in places.start + 1..places.end {
-                            v = join::<T, S>(s, kind, load::<T, S>(s, from.add(place * inner + i), w), v);
+                        let mut v = first;
+                        for place in places.clone() {
+                            v = join::<T, S>(s, kind, load::<T, S>(s, row.add(place * inner + i), w), v);
                         }
-                        store::<T, S>(s, out.add(i), v, w)
+                        store::<T, S>(s, to.add(i), v, w)
                     });
                 }
             }
-            finish(kind, std::slice::from_raw_parts_mut(out, a.output * inner), inner, count, counts);
+            match kind {
+                Kind::Average { .. } if inner == 1 => {
+                    let by = T::splat(s, count);
+                    steps!(T, a.output, |o, w| {
+                        let v =
+                            load::<T, S>(s, to.add(o), w) / (by * load::<T, S>(s, counts.as_ptr().add(o), w));
+                        store::<T, S>(s, to.add(o), v, w)
+                    });
+                }
+                Kind::Average { .. } => {
+                    for (o, &c) in counts.iter().enumerate() {
+                        let by = T::splat(s, count * c);
+                        steps!(T, inner, |i, w| {
+                            let at = to.add(o * inner + i);
+                            store::<T, S>(s, at, load::<T, S>(s, at, w) / by, w)
+                        });
+                    }
+                }
+                Kind::Power(2) => out.iter_mut().for_each(|v| *v = T::from_f64(v.to_f64().sqrt())),
+                Kind::Power(3) => out.iter_mut().for_each(|v| *v = T::from_f64(v.to_f64().cbrt())),
+                Kind::Max | Kind::Sum | Kind::Power(_) => {}
+            }
         }
     }
 }
 
 /// What a window without elements gives.
-#[inline(always)]
 fn nothing<T: Real>(kind: Kind) -> T {
     let lowest = if T::DTYPE == DType::F32 { f64::from(f32::MIN) } else { f64::MIN };
     if kind == Kind::Max { T::from_f64(lowest) } else { T::default() }
+}
+
+/// Where a window starts: what changes nothing.
+#[inline(always)]
+fn start<T: Real>(kind: Kind) -> T {
+    if kind == Kind::Max { T::MINUS_INF } else { T::default() }
 }
 
 /// What is summed of an element.
@@ -112,62 +149,8 @@ fn raised<T: Real, S: Simd>(_: S, kind: Kind, x: T::V<S>) -> T::V<S> {
     }
 }
 
-/// The larger (the first of equals), or the sum.
+/// The larger (NaN is passed over), or the sum.
 #[inline(always)]
 fn join<T: Real, S: Simd>(s: S, kind: Kind, x: T::V<S>, to: T::V<S>) -> T::V<S> {
     if kind == Kind::Max { T::max(s, x, to) } else { to + x }
-}
-
-/// Windows along a row whose elements are combined across the other axes already. Whole windows are combined tap by tap, so that the
-/// compiler makes vectors of it.
-#[inline(always)]
-fn across<T: Real>(a: &Axis, kind: Kind, row: &[T], nothing: T, out: &mut [T]) {
-    let (first, last) = whole(a);
-    let join = |to: &mut T, x: T| {
-        if kind != Kind::Max {
-            *to = *to + x;
-        } else if x > *to {
-            *to = x;
-        }
-    };
-    for o in (0..first).chain(last..a.output) {
-        let places = window(a, o);
-        out[o] = if places.is_empty() { nothing } else { row[places.start] };
-        places.skip(1).for_each(|i| join(&mut out[o], row[i]));
-    }
-    let out = &mut out[first..last];
-    if out.is_empty() {
-        return;
-    }
-    let start = first * a.stride - a.pad;
-    for k in 0..a.kernel {
-        let from = &row[start + k..];
-        match (k, a.stride) {
-            (0, _) => out.iter_mut().zip(from.iter().step_by(a.stride)).for_each(|(o, &x)| *o = x),
-            (_, 1) => out.iter_mut().zip(from).for_each(|(o, &x)| join(o, x)),
-            (_, 2) => {
-                let pairs = from.chunks_exact(2);
-                let rest = pairs.remainder().first();
-                let firsts = pairs.map(|p| &p[0]).chain(rest);
-                out.iter_mut().zip(firsts).for_each(|(o, &x)| join(o, x));
-            }
-            _ => out.iter_mut().zip(from.iter().step_by(a.stride)).for_each(|(o, &x)| join(o, x)),
-        }
-    }
-}
-
-/// Divides and takes roots.
-#[inline(always)]
-fn finish<T: Real>(kind: Kind, out: &mut [T], inner: usize, count: f64, counts: &[f64]) {
-    match kind {
-        Kind::Average { .. } => {
-            for (row, &c) in out.chunks_exact_mut(inner).zip(counts) {
-                let by = count * c;
-                row.iter_mut().for_each(|v| *v = if by > 0.0 { *v / T::from_f64(by) } else { T::default() });
-            }
-        }
-        Kind::Power(2) => out.iter_mut().for_each(|v| *v = T::from_f64(v.to_f64().sqrt())),
-        Kind::Power(3) => out.iter_mut().for_each(|v| *v = T::from_f64(v.to_f64().cbrt())),
-        Kind::Max | Kind::Sum | Kind::Power(_) => {}
-    }
 }
