@@ -142,7 +142,7 @@ fn entry(page: &mut String, op: &'static OpDef) {
         Gradient::Rule(..) | Gradient::Unary(..) => {}
     }
     if let Some(text) = example(op) {
-        let _ = write!(page, "{text}\n");
+        let _ = writeln!(page, "{text}");
     }
 }
 

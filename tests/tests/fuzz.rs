@@ -217,6 +217,7 @@ fn array(d: &mut Draw) -> *mut KsArray {
 #[test]
 fn any_call_gives_a_result_or_an_error() {
     let count = ks_op_count();
+    // SAFETY: every pointer below is to memory of this closure, with the lengths that go with it.
     fuzz("invoke", |d| unsafe {
         let (mut op, mut info) = (ptr::null(), std::mem::zeroed::<KsOpInfo>());
         assert_eq!(ks_op_at(d.below(count), &mut op), 0);

@@ -136,11 +136,9 @@ impl Conv {
                     let lines = lines(k / a1.kernel, k % a1.kernel);
                     let w = group * self.filters * depth + inner * row + k * a2.kernel * tap;
                     with_rows!(a2.kernel, M => level.run(Strip::<T, M> {
-                        // SAFETY: the weights of a line of taps; the results of a group of an image.
-                        a: std::array::from_fn(|m| unsafe { weights.ptr::<T>().add(w + m * tap).cast_const() }),
+                        a: std::array::from_fn(|m| weights.ptr::<T>().wrapping_add(w + m * tap).cast_const()),
                         a_at: &of_weights,
-                        // SAFETY: as above.
-                        b: unsafe { from.ptr::<T>().add(image * y.image + group * self.filters * y.channel) },
+                        b: from.ptr::<T>().wrapping_add(image * y.image + group * self.filters * y.channel),
                         b_at: &of_result,
                         lines: &lines,
                         to: out.ptr::<T>(),
@@ -183,9 +181,8 @@ impl Conv {
                 let (group, block, column) = (i / columns / blocks, i / columns % blocks, i % columns);
                 let channels = column * width..self.channels.min((column + 1) * width);
                 let filters = block * FILTERS..self.filters.min((block + 1) * FILTERS);
-                // SAFETY (here and below): channels of the arrays, and weights of this piece.
-                let seen = |c: usize| unsafe {
-                    x.ptr::<T>().add((group * self.channels + c) * of_x.channel).cast_const()
+                let seen = |c: usize| {
+                    x.ptr::<T>().wrapping_add((group * self.channels + c) * of_x.channel).cast_const()
                 };
                 let strip = |lines: &[(usize, usize, usize)],
                              first: usize,
@@ -197,9 +194,9 @@ impl Conv {
                         let of = |i: usize| group * self.filters + (f + i).min(filters.end - 1);
                         with_rows!(m, M => level.run(Block::<T, M> {
                             data: std::array::from_fn(|k| at(first + k).0),
-                            result: std::array::from_fn(|i| unsafe { y.ptr::<T>().add(of(i) * of_y.channel).cast_const() }),
+                            result: std::array::from_fn(|i| y.ptr::<T>().wrapping_add(of(i) * of_y.channel).cast_const()),
                             lines,
-                            sums: std::array::from_fn(|i| unsafe { out.ptr::<T>().add(of(i) * row + at(first).1) }),
+                            sums: std::array::from_fn(|i| out.ptr::<T>().wrapping_add(of(i) * row + at(first).1)),
                             pitch,
                         }))
                     }
@@ -211,7 +208,7 @@ impl Conv {
                     }
                 } else {
                     for c in channels {
-                        let at = |k: usize| (unsafe { seen(c).add(self.reach(k)) }, c * depth + k * tap);
+                        let at = |k: usize| (seen(c).wrapping_add(self.reach(k)), c * depth + k * tap);
                         pieces(0..self.kernel(), most, |k, m| strip(&lines[0], k, &at, m, tap));
                     }
                 }
