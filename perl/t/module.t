@@ -75,6 +75,32 @@ needs_operators(qw(FullyConnected SoftmaxOutput Convolution BatchNorm Pooling));
     cmp_ok($last, '<', $first / 2, 'the loss goes down');
 }
 
+# -- executors for contexts, with shapes as pairs
+{
+    my $net = mx->sym->SoftmaxOutput(mx->sym->FullyConnected(mx->sym->Variable('data'), num_hidden => 2, name => 'fc'),
+        name => 'softmax');
+    my @common = (
+        symbol => $net,
+        contexts => [mx->cpu],
+        workload => [1],
+        param_names => [qw(fc_weight fc_bias)],
+        for_training => 1
+    );
+    my ($first, $second);
+    for my $rows (4, 2) {
+        $second = AI::MXNet::DataParallelExecutorGroup->new(
+            @common,
+            data_shapes => [['data', [$rows, 3]]],
+            label_shapes => [['softmax_label', [$rows]]],
+            shared_group => $first,
+        );
+        $first //= $second;
+    }
+    my @weights = map { $_->execs->[0]->arg_dict->{fc_weight} } $first, $second;
+    $weights[0] .= 5;
+    is_close($weights[1], [(5) x 6], 'groups share parameters');
+}
+
 # -- what is refused is refused before anything has changed
 {
     my $module = mx->mod->Module(mx->sym->FullyConnected(mx->sym->Variable('data'), num_hidden => 2, name => 'fc'),

@@ -99,4 +99,17 @@ my ($x, $y) = map { mx->sym->Variable($_) } qw(x y);
     dies_with(sub { mx->sym->relu($cut) }, qr/single value is required/, 'two outputs are no input');
 }
 
+# -- an operator that was called without inputs gets them later
+{
+    my $open = mx->sym->FullyConnected(num_hidden => 2, name => 'open');
+    is_deeply($open->($x)->list_arguments, [qw(x open_weight open_bias)], 'by position');
+    is_deeply($open->(open_weight => $x)->list_arguments, [qw(open_data x open_bias)], 'by name');
+    dies_with(
+        sub { mx->sym->relu($open)->($x) },
+        qr/^compose: a network takes its inputs by name/,
+        'but no network does'
+    );
+    dies_with(sub { $open->(($x) x 4) }, qr/^compose: open got 4 inputs, want at most 3/, 'nor too many');
+}
+
 done_testing;

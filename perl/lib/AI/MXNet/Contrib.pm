@@ -14,6 +14,12 @@ sub sym { return __PACKAGE__ . '::Symbol' }
 *ndarray = \&nd;
 *symbol = \&sym;
 
+sub onnx
+{
+    require AI::MXNet::Contrib::ONNX;
+    return __PACKAGE__ . '::ONNX';
+}
+
 1;
 
 __END__
@@ -31,6 +37,6 @@ AI::MXNet::Contrib - operators beyond the usual ones
 =head1 DESCRIPTION
 
 C<< nd->contrib->name(...) >> and C<< mx->contrib->nd->name(...) >> call the operator C<_contrib_name>, as described in
-L<AI::MXNet::NDArray::Base>.
+L<AI::MXNet::NDArray::Base>. C<< mx->contrib->onnx >> is L<AI::MXNet::Contrib::ONNX>.
 
 =cut

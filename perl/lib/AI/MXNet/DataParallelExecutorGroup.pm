@@ -23,6 +23,9 @@ sub new
         aux_names => $field{symbol}->list_auxiliary_states,
     }, $class;
     $self->{$_} //= [] for qw(fixed_param_names state_names param_names);
+    for my $shapes (grep { $_ } @field{qw(data_shapes label_shapes)}) {
+        $shapes = [map { blessed($_) ? $_ : AI::MXNet::DataDesc->new(name => $_->[0], shape => $_->[1]) } @$shapes];
+    }
     $self->{workload} //= [(1) x @{ $self->{contexts} }];
     $self->{shared_data_arrays} =
         $self->{shared_group} ? $self->{shared_group}{shared_data_arrays} : [map { +{} } @{ $self->{contexts} }];

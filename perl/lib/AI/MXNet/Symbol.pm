@@ -308,10 +308,23 @@ sub call
     _fail("compose: _compose only accept input Symbols either as positional or keyword arguments, not both")
         if @positional and %given;
     _fail("compose: _compose expect 'Symbol' as arguments") if grep { !_is_symbol($_) } values %given;
-    _fail('compose: a network takes its inputs by name, want one of ' . join ', ', @{ $self->list_arguments })
-        if @positional;
+    @given{ $self->_open_inputs(scalar @positional) } = @positional if @positional;
     my @names = sort keys %given;
     return AI::MXNet::Keshi::symbol_compose($self, $name, \@names, [@given{@names}]);
+}
+
+# The first inputs of an operator that was called without any.
+sub _open_inputs
+{
+    my ($self, $count) = @_;
+    my ($name, $children) = ($self->name, $self->get_children);
+    my @inputs = $children ? @{ $children->list_outputs } : ();
+    _fail('compose: a network takes its inputs by name, want one of ' . join ', ', @{ $self->list_arguments })
+        if not defined $name
+        or grep({ index($_, "${name}_") } @inputs)
+        or "@inputs" ne join ' ', @{ $self->list_inputs };
+    _fail("compose: $name got $count inputs, want at most " . @inputs) if $count > @inputs;
+    return @inputs[0 .. $count - 1];
 }
 
 # -- files
