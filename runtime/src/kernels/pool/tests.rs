@@ -132,3 +132,27 @@ fn gradients_go_to_the_elements_of_their_windows() {
         }
     }
 }
+
+#[test]
+fn nan_is_passed_over_wherever_it_stands() {
+    let x = [1.0, f32::NAN, 2.0, 5.0, f32::NAN, 1.0, 3.0, f32::NAN];
+    let x = Tensor::from_slice(&x, &[8], Device::default()).unwrap();
+    let g = Tensor::from_slice(&[10f32, 20.0], &[2], Device::default()).unwrap();
+    for inner in [1, 2] {
+        // Rows of one channel 1 N 2 5 and N 1 3 N; places of two channels 1 N, 2 5, N 1, 3 N.
+        let (want, at) = if inner == 1 { ([1.0, 5.0], [0, 3]) } else { ([3.0, 5.0], [6, 3]) };
+        let mut gradient = [0f32; 8];
+        (gradient[at[0]], gradient[at[1]]) = (10.0, 20.0);
+        let axes = [Axis::NONE, axis(2, 2, 2, 0, false), axis(4 / inner, 2, 2, 0, false)];
+        let p = Pool { planes: 1, inner, axes };
+        for &level in available() {
+            let [y, dx] = [2, 8].map(|n| Tensor::empty(&[n], DType::F32, Device::default()).unwrap());
+            with_level(level, || {
+                p.compute(Pass::Pool(Kind::Max), x.span(), x.span(), y.span()).unwrap();
+                p.compute(Pass::Route, x.span(), g.span(), dx.span()).unwrap();
+            });
+            assert_eq!(y.to_vec::<f32>(), want, "{level:?}");
+            assert_eq!(dx.to_vec::<f32>(), gradient, "{level:?}");
+        }
+    }
+}
