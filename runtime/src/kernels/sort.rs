@@ -6,7 +6,8 @@
 
 use super::index::Rows;
 use super::par;
-use crate::dtype::Elem;
+use crate::dtype::{DType, Elem};
+use crate::simd::{Simd, Work, level};
 use crate::storage::Span;
 use half::{bf16, f16};
 
@@ -262,12 +263,21 @@ fn rows<T: Key, P: Tagged>(r: Rows, x: Span, want: Want, to: Results) {
     }
     let blocks = inner.div_ceil(COLUMNS);
     let width = inner.min(COLUMNS);
-    par::chunks(outer * blocks, ((1 << 14) / (n * width)).max(1), |_, range| {
+    let tasks = outer * blocks;
+    let (scans, level) = (T::DTYPE == DType::F32 && inner == 1 && want.k <= FEW.min(n / 4), level());
+    par::chunks(tasks, par::grouped(tasks, (1 << 14) / (n * width)), |_, range| {
         let mut v: Vec<P> = Vec::new();
         let mut spare: Vec<P> = Vec::new();
         for task in range {
             let (o, first) = (task / blocks, task % blocks * COLUMNS);
             let columns = width.min(inner - first);
+            if scans {
+                // SAFETY: a row of x, which nobody writes.
+                let row = unsafe { x.sub(o * n, n).slice::<f32>() };
+                let best = level.run(Scan { row, want });
+                emit(r, x, want.k, to, o, 0, &best[..want.k]);
+                continue;
+            }
             if want.k <= n / 4 {
                 for col in first..first + columns {
                     select(n, want.k, &mut v, |j| read(o, col, j));
@@ -310,6 +320,57 @@ fn select<P: Tagged>(n: usize, k: usize, v: &mut Vec<P>, read: impl Fn(usize) ->
         v.truncate(k);
     }
     v.sort_unstable();
+}
+
+/// So few are kept in order while a row is walked.
+const FEW: usize = 32;
+
+/// The first `k` in order of a row of float32. Once there are `k`, vectors that hold nothing before the last of them are passed over.
+struct Scan<'a> {
+    row: &'a [f32],
+    want: Want,
+}
+
+impl Work for Scan<'_> {
+    type Out = [u64; FEW];
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) -> [u64; FEW] {
+        let Scan { row, want: Want { k, ascending } } = self;
+        let flip = if ascending { 0 } else { u64::MAX >> 32 };
+        let mut best = [u64::MAX; FEW];
+        let put = |best: &mut [u64; FEW], at: usize| {
+            let x = u64::new(row[at].key() ^ flip, at as u32);
+            let mut to = k - 1;
+            if x < best[to] {
+                while to > 0 && x < best[to - 1] {
+                    best[to] = best[to - 1];
+                    to -= 1;
+                }
+                best[to] = x;
+            }
+        };
+        let mut i = k;
+        (0..k).for_each(|at| put(&mut best, at));
+        let mut last = s.splat(row[best[k - 1].place() as usize]);
+        while i + S::N <= row.len() {
+            // SAFETY: a vector of the row.
+            let v = unsafe { s.load(row.as_ptr().add(i)) };
+            // What is NaN, or compared with NaN, is looked at more closely.
+            let behind = if ascending { s.ge(v, last) } else { s.le(v, last) };
+            let mut near = s.bitmask(!behind);
+            if near != 0 {
+                while near != 0 {
+                    put(&mut best, i + near.trailing_zeros() as usize);
+                    near &= near - 1;
+                }
+                last = s.splat(row[best[k - 1].place() as usize]);
+            }
+            i += S::N;
+        }
+        (i..row.len()).for_each(|at| put(&mut best, at));
+        best
+    }
 }
 
 /// Writes what is wanted of one row in order.
@@ -486,5 +547,34 @@ mod tests {
         order(r, span(&mut x), Want { k: 7, ascending: false }, to(&mut p));
         assert_eq!(p, [1, 6, 4, 0, 2, 3, 5]);
         assert!(i64::MIN.key() < (-1i64).key() && (-1i64).key() < i64::MAX.key() && 200u8.key() > 3u8.key());
+    }
+
+    /// The first few of a row are found by another way than all of it.
+    #[test]
+    fn the_first_few_are_those_of_the_whole_order_at_every_level() {
+        let odd = [f32::NAN, 0.0, -0.0, f32::INFINITY, f32::NEG_INFINITY, -f32::NAN];
+        for (n, every) in [(37, 3), (1000, 5), (1000, 50), (333, 400)] {
+            let value = |i: usize| match i % every {
+                0 => odd[i / every % odd.len()],
+                _ => ((i.wrapping_mul(2_654_435_761) >> 7) % 97) as f32 - 40.0,
+            };
+            let mut x: Vec<f32> = (0..3 * n).map(value).collect();
+            let r = Rows { outer: 3, n, inner: 1 };
+            for (ascending, k) in
+                [true, false].into_iter().flat_map(|a| [1, 5, 9, FEW].map(|k| (a, k.min(n / 4))))
+            {
+                let mut all = vec![0i32; 3 * n];
+                let to = |p: &mut [i32]| Results { places: Some(span(p)), ..Results::default() };
+                order(r, span(&mut x), Want { k: n, ascending }, to(&mut all));
+                for &l in crate::simd::available() {
+                    let mut few = vec![0i32; 3 * k];
+                    crate::simd::with_level(l, || {
+                        order(r, span(&mut x), Want { k, ascending }, to(&mut few))
+                    });
+                    let want: Vec<i32> = all.chunks(n).flat_map(|row| row[..k].to_vec()).collect();
+                    assert_eq!(few, want, "{l:?} {n} {k} {ascending}");
+                }
+            }
+        }
     }
 }

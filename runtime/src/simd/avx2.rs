@@ -307,6 +307,10 @@ impl Simd for Avx2 {
         v!(_mm256_movemask_ps(m.0)) != 0
     }
     #[inline(always)]
+    fn bitmask(self, m: M32) -> u32 {
+        v!(_mm256_movemask_ps(m.0)) as u32
+    }
+    #[inline(always)]
     fn ldexp(self, x: F32, n: F32) -> F32 {
         // Two steps, each with a normal power. Only the last can round.
         let n = self.to_int(n);

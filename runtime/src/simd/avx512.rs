@@ -264,6 +264,10 @@ impl Simd for Avx512 {
         m != 0
     }
     #[inline(always)]
+    fn bitmask(self, m: u16) -> u32 {
+        m.into()
+    }
+    #[inline(always)]
     fn ldexp(self, x: F32, n: F32) -> F32 {
         F32(v!(_mm512_scalef_ps(x.0, n.0)))
     }

@@ -230,6 +230,10 @@ impl Simd for Portable {
         m.0.any()
     }
     #[inline(always)]
+    fn bitmask(self, m: Bits<f32x8>) -> u32 {
+        m.0.to_bitmask()
+    }
+    #[inline(always)]
     fn ldexp(self, x: f32x8, n: f32x8) -> f32x8 {
         // Two steps, each with a normal power. Only the last can round.
         let n = self.to_int(n);

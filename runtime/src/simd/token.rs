@@ -161,6 +161,8 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn select(self, m: Self::M32, a: Self::F32, b: Self::F32) -> Self::F32;
     /// Whether any lane is true.
     fn any(self, m: Self::M32) -> bool;
+    /// The truth of lane i as bit i.
+    fn bitmask(self, m: Self::M32) -> u32;
     /// x * 2^n for integral `n` in -252..=254; subnormal results are rounded once, large ones are infinite.
     fn ldexp(self, x: Self::F32, n: Self::F32) -> Self::F32;
 
