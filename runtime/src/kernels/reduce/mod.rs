@@ -255,7 +255,8 @@ fn across_rows<R: Reduce, T: Source>(r: R, level: Level, x: *const T, plan: &Pla
     let fold = if plan.gone.dims.len() == 1 && k < 64 { (256 / k).min(rows) } else { 1 };
     let width = COLUMNS.min(k);
     let blocks = k.div_ceil(width);
-    let together = (SEGMENT / width).clamp(1, rows);
+    // Few enough segments that what they leave is small beside the data.
+    let together = (SEGMENT / width).max(rows.div_ceil(64)).clamp(1, rows);
     let segments = rows.div_ceil(together);
     let stride = blocks_kept * k;
     let mut partial: Vec<T::Acc64> = vec![T::start(r); if segments > 1 { stride * segments } else { 0 }];
@@ -310,11 +311,15 @@ fn across_rows<R: Reduce, T: Source>(r: R, level: Level, x: *const T, plan: &Pla
         }
     });
     if segments > 1 {
-        for i in 0..stride {
-            let acc = (0..segments).fold(T::start(r), |a, g| T::merge(r, a, partial[g * stride + i]));
-            // SAFETY: i counts the outputs.
-            unsafe { *out.at(i) = T::finish(r, acc, plan.count) }
-        }
+        par::chunks(stride, COLUMNS, |_, outputs| {
+            let mut acc = [T::start(r); COLUMNS];
+            for g in 0..segments {
+                let part = &partial[g * stride..][outputs.clone()];
+                acc.iter_mut().zip(part).for_each(|(a, &b)| *a = T::merge(r, *a, b));
+            }
+            // SAFETY: these outputs are this chunk's.
+            outputs.zip(&acc).for_each(|(i, &a)| unsafe { *out.at(i) = T::finish(r, a, plan.count) });
+        });
     }
 }
 

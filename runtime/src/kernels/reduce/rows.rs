@@ -181,8 +181,8 @@ impl<R: Reduce, T: Wide> Work for Onto<'_, R, T> {
 }
 
 /// Rows that are stepped over in one pass of [`Onto`] before the next vector of columns: so many that accumulators stay in registers for
-/// long, so few that the rows stay in the first cache.
-const PASS: usize = 8;
+/// long, so few that the rows stay in the first cache, of which rows a power of two apart can use a small part only.
+const PASS: usize = 4;
 
 macro_rules! float_source {
     ($($t:ty: { $($item:item)* })*) => {$(
