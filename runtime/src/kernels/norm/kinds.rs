@@ -1,7 +1,7 @@
 //! The mathematics of normalisation: what is summed, and what becomes of an element.
 
 use super::{Fold, Point, Sums};
-use crate::kernels::real::{Real, first, load, steps, sum, total};
+use crate::kernels::real::{Real, first, load, steps, total};
 use crate::simd::{MAX_LANES, Simd};
 
 /// Mean, and sum of squares around it.
@@ -17,15 +17,33 @@ impl<T: Real> Fold<T> for Moments {
         let count = n as f64;
         // SAFETY: the caller's promise.
         unsafe {
-            let near = T::from_f64(sum!(s, T, n, |i, w| load::<T, S>(s, x.add(i), w)) / count);
+            // Four vectors at a time, so that no addition waits for the one before.
+            let (zero, lanes) = (T::splat(s, T::default()), T::count::<S>());
+            let groups = n / (4 * lanes) * 4 * lanes;
+            let mut sums = [zero; 4];
+            for i in (0..groups).step_by(4 * lanes) {
+                for k in 0..4 {
+                    sums[k] = sums[k] + T::load(s, x.add(i + k * lanes));
+                }
+            }
+            steps!(T, n - groups, |i, w| sums[0] = sums[0] + load::<T, S>(s, x.add(groups + i), w));
+            let near = T::from_f64(total::<T, S>(s, (sums[0] + sums[1]) + (sums[2] + sums[3])) / count);
             let c = T::splat(s, near);
-            let (mut one, mut two) = (T::splat(s, T::default()), T::splat(s, T::default()));
-            steps!(T, n, |i, w| {
-                let d = first::<T, S>(s, load::<T, S>(s, x.add(i), w) - c, w);
-                one = one + d;
-                two = T::fma(s, d, d, two);
+            let (mut ones, mut twos) = ([zero; 4], [zero; 4]);
+            for i in (0..groups).step_by(4 * lanes) {
+                for k in 0..4 {
+                    let d = T::load(s, x.add(i + k * lanes)) - c;
+                    ones[k] = ones[k] + d;
+                    twos[k] = T::fma(s, d, d, twos[k]);
+                }
+            }
+            steps!(T, n - groups, |i, w| {
+                let d = first::<T, S>(s, load::<T, S>(s, x.add(groups + i), w) - c, w);
+                ones[0] = ones[0] + d;
+                twos[0] = T::fma(s, d, d, twos[0]);
             });
-            let (one, two) = (total::<T, S>(s, one), total::<T, S>(s, two));
+            let one = total::<T, S>(s, (ones[0] + ones[1]) + (ones[2] + ones[3]));
+            let two = total::<T, S>(s, (twos[0] + twos[1]) + (twos[2] + twos[3]));
             // `near` is the mean but for rounding.
             [near.to_f64() + one / count, two - one * one / count]
         }

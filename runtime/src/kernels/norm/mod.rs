@@ -5,9 +5,12 @@
 //! row. Both are one pass over memory. Half floats are widened piece by piece, so scratch is a few pages per thread. Sums are taken in
 //! pieces that stay in the first cache and are merged in float64, in an order that depends on sizes alone.
 
+mod axes;
 mod kinds;
 pub mod rows;
 pub mod window;
+
+pub use axes::moments_over;
 
 use super::par;
 use super::real::{Real, load, read32, steps, store, write32};

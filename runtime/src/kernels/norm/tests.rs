@@ -152,3 +152,42 @@ fn rows_and_their_gradients_agree_with_the_formulas() {
         }
     }
 }
+
+/// Bits of `axes` say which axes are reduced.
+#[test]
+fn moments_over_any_axes_are_those_of_the_groups() {
+    use crate::kernels::{
+        others::variance,
+        reduce::{Mean, reduce},
+    };
+    for dims in [&[5][..], &[3, 40], &[40, 3], &[4, 1, 70], &[7, 3, 20, 2], &[2, 3, 4, 5, 6]] {
+        let n: usize = dims.iter().product();
+        let mut values: Vec<f64> = (0..n).map(|i| ((i * 7919) % 1013) as f64 / 64.0 + 3.0).collect();
+        for (dtype, infinite) in
+            [DType::F32, DType::F64, DType::F16, DType::I32].into_iter().flat_map(|d| [(d, false), (d, true)])
+        {
+            if infinite && dtype.is_float() {
+                values[n / 2] = f64::INFINITY;
+            }
+            let x = tensor(&values, dtype);
+            for axes in 0..1 << dims.len() {
+                let gone: Vec<bool> = (0..dims.len()).map(|i| axes >> i & 1 == 1).collect();
+                let kept: usize = dims.iter().zip(&gone).map(|(&d, &g)| if g { 1 } else { d }).product();
+                let [mean, var, want_mean, want_var] = [(); 4].map(|()| tensor(&vec![0.0; kept], dtype));
+                moments_over(x.span(), dims, &gone, [mean.span(), var.span()]);
+                reduce(Mean, x.span(), dims, &gone, want_mean.span());
+                variance(x.span(), dims, &gone, want_var.span());
+                for (got, want) in [(mean, want_mean), (var, want_var)] {
+                    for (g, w) in got.to_vec_f64().into_iter().zip(want.to_vec_f64()) {
+                        let same = g == w || g.is_nan() && w.is_nan();
+                        let tol = if dtype == DType::F16 { 1e-3 } else { 2e-6 };
+                        assert!(
+                            same || (g - w).abs() <= tol * w.abs().max(1.0),
+                            "{dims:?} {gone:?} {dtype}: {g} against {w}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+}

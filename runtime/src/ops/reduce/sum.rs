@@ -4,8 +4,9 @@ use super::{Axes, cases, count, gone_of, infer_axes, kept, run_axes, stretch};
 use crate::array::Array;
 use crate::error::Result;
 use crate::fluent::call;
+use crate::kernels::norm::moments_over;
 use crate::kernels::others::others;
-use crate::kernels::reduce::{Mean, NanProd, NanSum, Prod, Sum, SumSq, reduce};
+use crate::kernels::reduce::{Mean, NanProd, NanSum, Prod, Sum, SumSq};
 use crate::ops::def::{Keep, OpDef, Run};
 use crate::ops::params::{Ints, Params};
 use crate::ops::samples::Fill;
@@ -71,8 +72,7 @@ fn grad_others(d: &Vjp<'_>) -> Result<Array> {
 fn run_moments(r: &Run<'_>) -> Result<()> {
     let (p, x) = (r.p::<Moments>(), r.ins[0]);
     let gone = super::gone(p.axes.as_deref(), false, x.ndim())?;
-    reduce(Mean, x.span(), x.dims(), &gone, r.outs[0].span());
-    crate::kernels::others::variance(x.span(), x.dims(), &gone, r.outs[1].span());
+    moments_over(x.span(), x.dims(), &gone, [r.outs[0].span(), r.outs[1].span()]);
     Ok(())
 }
 
