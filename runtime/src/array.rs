@@ -55,7 +55,9 @@ impl Array {
 
     /// An array of one value.
     pub fn full(dims: &[usize], value: f64, dtype: DType, device: Device) -> Result<Array> {
-        Tensor::full(dims, value, dtype, device).map(Array::from)
+        let all = Tensor::empty(dims, dtype, device)?;
+        crate::kernels::copy::fill(all.span(), value);
+        Ok(Array::from(all))
     }
 
     /// The data.

@@ -6,6 +6,7 @@ use crate::autograd::mode::Scope;
 use crate::autograd::node::{Call, Edge, GradReq, Kept, Kind, Leaf, Node};
 use crate::error::{Error, Result};
 use crate::invoke::invoke;
+use crate::kernels::copy;
 use crate::ops::def::Gradient;
 use crate::ops::elementwise::binary::ELEMWISE_ADD;
 use crate::ops::elementwise::identity::{CAST, cast_to};
@@ -159,9 +160,7 @@ pub fn grad_where_reached(
 /// A copy with memory of its own.
 fn copy(a: &Array) -> Result<Array> {
     let out = Tensor::empty(a.dims(), a.dtype(), a.device())?;
-    let (from, to) = (a.tensor().span(), out.span());
-    // SAFETY: same count and dtype, and the second is new.
-    unsafe { std::ptr::copy_nonoverlapping(from.bytes(), to.bytes(), to.len() * to.dtype().size()) };
+    copy::cast(a.tensor().span(), out.span());
     Ok(Array::from(out))
 }
 
@@ -276,8 +275,12 @@ fn deliver(leaf: &Leaf, g: Array) -> Result<()> {
                     show(buffer.dims())
                 );
             }
-            // SAFETY: same count and dtype; `copy` allows the two to overlap.
-            unsafe { std::ptr::copy(from.bytes(), to.bytes(), to.len() * to.dtype().size()) };
+            if from.overlaps(to) {
+                // SAFETY: same count and dtype; `copy` allows the two to overlap.
+                unsafe { std::ptr::copy(from.bytes(), to.bytes(), to.len() * to.dtype().size()) };
+            } else {
+                copy::cast(from, to);
+            }
             buffer.storage().bump();
         }
         GradReq::Add => {
