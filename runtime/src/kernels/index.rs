@@ -6,6 +6,7 @@ use super::copy;
 use super::lane::CHUNK;
 use super::par;
 use crate::dtype::Elem;
+use crate::simd::prefetch;
 use crate::storage::Span;
 
 /// What an index outside of the rows means.
@@ -48,6 +49,9 @@ impl Rows {
         Rows { outer: before.iter().product(), n: dims[axis], inner: after.iter().product() }
     }
 }
+
+/// How many rows ahead memory is asked for.
+const AHEAD: usize = 4;
 
 /// How many indices are converted at a time.
 const BATCH: usize = 256;
@@ -131,20 +135,29 @@ pub fn take(r: Rows, x: Span, index: Span, wild: Wild, out: Span) {
     assert!(r.n > 0 || out.is_empty());
     by_size!(x.dtype().size(), T => {
         let (from, to) = (Shared(x.bytes().cast::<T>()), Shared(out.bytes().cast::<T>()));
-        par::chunks(r.outer * m, (CHUNK / r.inner.max(1)).max(1), |_, rows| {
+        let rows = r.outer * m;
+        // The machine does not foresee which row comes next; its caches hold what is small.
+        let far = x.len() * size_of::<T>() > 1 << 20;
+        par::chunks(rows, par::grouped(rows, CHUNK / r.inner.max(1)), |_, rows| {
+            let mut buf = [0i64; BATCH];
             let mut at = rows.start;
             while at < rows.end {
                 let (o, j) = (at / m, at % m);
-                let count = (m - j).min(rows.end - at);
-                each(index, j..j + count, |j, i| {
-                    let row = wild.row(i, r.n);
-                    // SAFETY: row `row` of block `o` of x, and row `j` of block `o` of out, which is this chunk's.
+                let buf = &mut buf[..BATCH.min(m - j).min(rows.end - at)];
+                whole(index, j, buf);
+                let start = |i: i64| from.at((o * r.n + wild.row(i, r.n)) * r.inner);
+                for (k, &i) in buf.iter().enumerate() {
+                    if let Some(&i) = buf.get(k + AHEAD).filter(|_| far) {
+                        let line = 64 / size_of::<T>();
+                        (0..r.inner.min(64 * line)).step_by(line).for_each(|e| prefetch(start(i).wrapping_add(e)));
+                    }
+                    // SAFETY: a row of block `o` of x, and row `j + k` of block `o` of out, which is this chunk's.
                     unsafe {
-                        let (x, y) = (from.at((o * r.n + row) * r.inner), to.at((o * m + j) * r.inner));
+                        let (x, y) = (start(i), to.at((o * m + j + k) * r.inner));
                         if r.inner == 1 { *y = *x } else { std::ptr::copy_nonoverlapping(x, y, r.inner) }
                     }
-                });
-                at += count;
+                }
+                at += buf.len();
             }
         });
     });

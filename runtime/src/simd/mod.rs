@@ -24,6 +24,18 @@ pub mod math;
 mod portable;
 mod token;
 
+/// Asks for the memory at `p`, which will be read soon. Nothing is read, so any address will do.
+#[inline(always)]
+pub fn prefetch<T>(p: *const T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: every machine of this architecture has the instruction, and it never faults.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(p.cast())
+    };
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = p;
+}
+
 pub use level::{Level, available, level, with_level};
 pub use portable::Portable;
 pub use token::{Floats, MAX_LANES, Mask, Simd, Work};
