@@ -708,6 +708,43 @@ int ks_grad(size_t n,
             int train_mode,
             KsArray **out);
 
+// Makes `a` a variable whose gradient is kept as the rows that a backward pass touches; its history is cut. `req` is a
+// KsGradReq. Embeddings and products with a sparse matrix tell their rows apart and never make the others; of any other
+// operator the rows that are not 0 stay. Borrows `a`. Fails when `req` is unknown.
+// Requires: `a` is a handle.
+int ks_attach_grad_rows(KsArray *a,
+                        int32_t req);
+
+// The gradient of a variable that keeps it as rows: the numbers of the rows, int64 and ascending, into `*indices`, the rows
+// into `*data`. Both NULL where there are none yet, or `a` is no such variable. Borrows `a`; both are the caller's, to be
+// freed with ks_array_free. Fails when a pointer is NULL.
+// Requires: `a` is a handle; `indices` and `data` are writable.
+int ks_array_grad_rows(const KsArray *a,
+                       KsArray **indices,
+                       KsArray **data);
+
+// Replaces the gradient of a variable that keeps it as rows; NULL for both leaves none. Without effect on another array.
+// Borrows all three; the memory of `data` is shared. Fails when `indices` is not int64 with one number for each row.
+// Requires: `a` is a handle; `indices` and `data` are handles or NULL.
+int ks_array_set_grad_rows(KsArray *a,
+                           const KsArray *indices,
+                           const KsArray *data);
+
+// The distinct numbers among those of `a`, of any dtype, as whole ones and ascending, into `*values`, and for each of `a` which of
+// them it is into `*places`; both int64 with one axis. Borrows `a`; the results are the caller's, to be freed with ks_array_free.
+// Fails when memory cannot be had.
+// Requires: `a` is a handle; `values` and `places` are writable.
+int ks_array_distinct(const KsArray *a,
+                      KsArray **values,
+                      KsArray **places);
+
+// Where the rows of `a` are that hold anything but 0: their numbers, int64 and ascending, into `*indices`, the rows into `*data`.
+// Borrows `a`; the results are the caller's, to be freed with ks_array_free. Fails when `a` has no axis.
+// Requires: `a` is a handle; `indices` and `data` are writable.
+int ks_array_filled_rows(const KsArray *a,
+                         KsArray **indices,
+                         KsArray **data);
+
 // Makes `text` this thread's last failure and returns -1: how a function of the caller's own that the library calls
 // reports one. `code` is a KsErrorCode; any other counts as KS_ERROR_ARGUMENT. NULL is an empty text.
 // Requires: `text` is NULL or a string.

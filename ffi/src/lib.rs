@@ -32,6 +32,8 @@ pub mod einsum;
 
 pub mod autograd;
 
+pub mod sparse;
+
 pub mod custom;
 
 pub mod symbol;
@@ -53,6 +55,7 @@ pub use infer::*;
 pub use library::*;
 pub use op::*;
 pub use reflect::*;
+pub use sparse::*;
 pub use symbol::*;
 pub use types::*;
 pub use view::*;

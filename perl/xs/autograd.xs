@@ -8,6 +8,7 @@ CODE:
     KsArray *a = MG_ARRAY(mg);
     SV *given[2];
     U16 storage = KS_STORAGE_DEFAULT;
+    int32_t req;
     keshi_named(aTHX_ "attach_grad", ax + 1, items - 1, names, given, 2);
     if (keshi_wants_sparse(aTHX_ given[1])) {
         const char *stype = SvPV_nolen(given[1]);
@@ -16,7 +17,8 @@ CODE:
             keshi_fail(aTHX_ "attach_grad: stype got %s, want default, row_sparse or csr", keshi_kind(aTHX_ given[1]));
     }
     mg->mg_private = (mg->mg_private & ~HANDLE_GRAD_STORAGE) | (U16)(storage << 1);
-    CHECK(ks_attach_grad(a, given[0] ? keshi_grad_req(aTHX_ given[0], "attach_grad") : KS_GRAD_WRITE));
+    req = given[0] ? keshi_grad_req(aTHX_ given[0], "attach_grad") : KS_GRAD_WRITE;
+    CHECK(storage == KS_STORAGE_ROW_SPARSE ? ks_attach_grad_rows(a, req) : ks_attach_grad(a, req));
 
 void
 grad(SV *self)
@@ -24,12 +26,12 @@ PPCODE:
     MAGIC *mg = keshi_magic_of(aTHX_ self, "grad");
     KsArray *out;
     U16 storage = (mg->mg_private & HANDLE_GRAD_STORAGE) >> 1;
+    if (storage == KS_STORAGE_ROW_SPARSE)
+        RETURN_SV(keshi_make_sparse(aTHX_ "grad_of", self, NULL, NULL, NULL));
     CHECK(ks_array_grad(MG_ARRAY(mg), &out));
-    if (out && storage) {
-        SV *stype = newSVpv(storage == KS_STORAGE_CSR ? "csr" : "row_sparse", 0);
-        SV *dense = sv_2mortal(keshi_wrap(out));
-        RETURN_SV(keshi_make_sparse(aTHX_ "grad_over", dense, sv_2mortal(stype), NULL, NULL));
-    }
+    if (out && storage)
+        RETURN_SV(keshi_make_sparse(aTHX_ "grad_over", sv_2mortal(keshi_wrap(out)), newSVpvs_flags("csr", SVs_TEMP), NULL,
+                                    NULL));
     RETURN_SV(out ? sv_2mortal(keshi_wrap(out)) : &PL_sv_undef);
 
 void
@@ -122,6 +124,10 @@ CODE:
     size_t i;
     PERL_UNUSED_VAR(class);
     keshi_named(aTHX_ "mark_variables", ax + 3, items - 3, names, &given, 1);
+    if (keshi_any_sparse(aTHX_ variables) || keshi_any_sparse(aTHX_ gradients)) {
+        keshi_mark_sparse(aTHX_ variables, gradients, given);
+        XSRETURN_EMPTY;
+    }
     vars = keshi_arrays(aTHX_ variables, "mark_variables: variables", FALSE);
     grads = keshi_arrays(aTHX_ gradients, "mark_variables: gradients", FALSE);
     if (vars.n != grads.n)

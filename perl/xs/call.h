@@ -458,6 +458,19 @@ static SV *keshi_sparse_call(pTHX_ const char *package, const char *name, SSize_
     return result;
 }
 
+/* Variables and gradients of which some are sparse, also sorted out in Perl. */
+static void keshi_mark_sparse(pTHX_ SV *variables, SV *gradients, SV *requests)
+{
+    dSP;
+    PUSHMARK(SP);
+    EXTEND(SP, 3);
+    PUSHs(variables);
+    PUSHs(gradients);
+    PUSHs(requests ? requests : &PL_sv_undef);
+    PUTBACK;
+    call_pv("AI::MXNet::NDArray::Sparse::mark_variables", G_VOID | G_DISCARD);
+}
+
 #define SPARSE_CALL(package, name)                                                                                  \
     STMT_START {                                                                                                    \
         I32 arg_;                                                                                                   \

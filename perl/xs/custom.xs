@@ -57,6 +57,43 @@ PPCODE:
     (void)keshi_places(dtype, data, n, (int64_t *)to);
     RETURN_SV(result);
 
+ # The distinct numbers in an array, ascending, and for each of its elements which of them it is.
+void
+distinct(SV *self)
+PPCODE:
+    KsArray *values, *places;
+    CHECK(ks_array_distinct(keshi_array(self, "distinct"), &values, &places));
+    KESHI_RETURN_PAIR(values, places);
+
+ # Numbers of the rows that are not 0, and the rows.
+void
+filled_rows(SV *self)
+PPCODE:
+    KsArray *indices, *data;
+    CHECK(ks_array_filled_rows(keshi_array(self, "filled_rows"), &indices, &data));
+    KESHI_RETURN_PAIR(indices, data);
+
+ # Makes an array a variable whose gradient is kept as rows.
+void
+attach_grad_rows(SV *self, SV *req)
+CODE:
+    CHECK(ks_attach_grad_rows(keshi_array(self, "attach_grad"), keshi_grad_req(aTHX_ req, "attach_grad")));
+
+ # Numbers of the rows of such a gradient, and the rows; nothing where there are none yet.
+void
+grad_rows(SV *self)
+PPCODE:
+    KsArray *indices, *data;
+    CHECK(ks_array_grad_rows(keshi_array(self, "grad"), &indices, &data));
+    if (!indices)
+        XSRETURN_EMPTY;
+    KESHI_RETURN_PAIR(indices, data);
+
+void
+set_grad_rows(SV *self, SV *indices, SV *data)
+CODE:
+    CHECK(ks_array_set_grad_rows(keshi_array(self, "grad"), keshi_array(indices, "grad"), keshi_array(data, "grad")));
+
  # How often the memory of an array was changed in place.
 UV
 version(SV *self)

@@ -154,6 +154,15 @@ static MAGIC *keshi_magic(SV *sv)
 #define MG_ARRAY(mg) ((KsArray *)(mg)->mg_ptr)
 #define MG_WRITABLE(mg) ((mg)->mg_private & HANDLE_WRITABLE)
 
+/* Returns two new arrays from an XSUB. */
+#define KESHI_RETURN_PAIR(first, second)                                                                            \
+    STMT_START {                                                                                                    \
+        EXTEND(SP, 2);                                                                                              \
+        PUSHs(sv_2mortal(keshi_wrap(first)));                                                                       \
+        PUSHs(sv_2mortal(keshi_wrap(second)));                                                                      \
+        XSRETURN(2);                                                                                                \
+    } STMT_END
+
 /* Returns one value from an XSUB; evaluated before the stack is touched, since that may call Perl and move the stack. */
 #define RETURN_SV(value)                                                                                            \
     STMT_START {                                                                                                    \

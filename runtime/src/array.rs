@@ -1,7 +1,7 @@
 //! The public handle: a tensor and where it came from. Cloning gives a second handle on the same array: same memory,
 //! same history, same gradient.
 
-use crate::autograd::node::{Edge, GradReq, Kind, Node};
+use crate::autograd::node::{Edge, GradReq, Kind, Node, Rows};
 use crate::device::Device;
 use crate::dtype::{DType, Elem};
 use crate::error::Result;
@@ -156,7 +156,30 @@ impl Array {
         Ok(())
     }
 
-    /// The gradient, sharing memory with the buffer; `None` when this is no variable.
+    /// Makes this array a variable whose gradient is kept as the rows that a backward pass touches; its history is cut. An
+    /// operator that can tell the rows apart (an embedding, a product with a sparse matrix) never makes the others.
+    pub fn attach_grad_by_rows(&self, req: GradReq) {
+        self.set_edge(Some(Edge { node: Node::leaf_by_rows(req), output: 0 }));
+    }
+
+    /// Whether this is a variable whose gradient is kept as rows, and which rows there are.
+    pub fn grad_rows(&self) -> Option<Option<Rows>> {
+        match &self.lock().as_ref()?.node.kind {
+            Kind::Leaf(leaf) if leaf.by_rows() => Some(leaf.rows()),
+            _ => None,
+        }
+    }
+
+    /// Replaces the rows of the gradient; without effect where it is not kept so.
+    pub fn set_grad_rows(&self, rows: Option<Rows>) {
+        if let Some(e) = self.edge()
+            && let Kind::Leaf(leaf) = &e.node.kind
+        {
+            leaf.set_rows(rows);
+        }
+    }
+
+    /// The gradient, sharing memory with the buffer; `None` when this is no variable, or its gradient is kept as rows.
     pub fn grad(&self) -> Option<Array> {
         match &self.lock().as_ref()?.node.kind {
             Kind::Leaf(leaf) => leaf.grad().map(Array::from),

@@ -3,7 +3,7 @@
 
 use crate::array::Array;
 use crate::autograd::mode::Scope;
-use crate::autograd::node::{Call, Edge, GradReq, Kept, Kind, Leaf, Node};
+use crate::autograd::node::{Call, Edge, GradReq, Kept, Kind, Leaf, Node, Rows};
 use crate::error::{Error, Result};
 use crate::invoke::invoke;
 use crate::kernels::copy;
@@ -12,6 +12,7 @@ use crate::ops::elementwise::binary::ELEMWISE_ADD;
 use crate::ops::elementwise::identity::{CAST, cast_to};
 use crate::ops::params::Params;
 use crate::ops::reduce;
+use crate::ops::sparse;
 use crate::ops::vjp::{Grads, Meta, Vjp};
 use crate::shape::show;
 use crate::tensor::Tensor;
@@ -53,6 +54,8 @@ pub type Watch<'a> = &'a mut dyn FnMut(&Arc<Node>, &Grads) -> Result<()>;
 
 type Slots = SmallVec<[Option<Sum>; 1]>;
 type Pending = BTreeMap<u64, (Arc<Node>, Slots)>;
+/// Rows of gradients by the variables' sequence numbers.
+type Pieces = BTreeMap<u64, Vec<Rows>>;
 
 thread_local! {
     static IN_RULE: Cell<bool> = const { Cell::new(false) };
@@ -102,15 +105,18 @@ pub fn backward_watched(
     watch: Watch<'_>,
 ) -> Result<bool> {
     let mut reached = false;
-    let visit = |node: &Arc<Node>, slots: &mut Slots| {
+    let visit = |node: &Arc<Node>, slots: &mut Slots, pieces: &mut Pieces| {
         let Kind::Leaf(leaf) = &node.kind else { return Ok(()) };
         reached |= leaf.req != GradReq::Null;
-        match slots[0].take() {
-            Some(sum) => deliver(leaf, sum.grad),
-            None => Ok(()),
+        let whole = slots[0].take().map(|sum| sum.grad);
+        if leaf.by_rows() {
+            let mut pieces = pieces.remove(&node.seq).unwrap_or_default();
+            pieces.extend(whole.map(|g| sparse::filled_rows(g.tensor())).transpose()?);
+            return deliver_rows(leaf, pieces);
         }
+        whole.map_or(Ok(()), |g| deliver(leaf, g))
     };
-    pass(heads, head_grads, options, visit, watch).map_err(|e| e.within("backward"))?;
+    pass(heads, head_grads, options, true, visit, watch).map_err(|e| e.within("backward"))?;
     Ok(reached)
 }
 
@@ -142,7 +148,7 @@ pub fn grad_where_reached(
         })
         .collect::<Result<_>>()?;
     let mut found: Vec<Option<Array>> = vec![None; vars.len()];
-    let visit = |node: &Arc<Node>, slots: &mut Slots| {
+    let visit = |node: &Arc<Node>, slots: &mut Slots, _: &mut Pieces| {
         for (e, f) in edges.iter().zip(&mut found) {
             if Arc::ptr_eq(&e.node, node) {
                 let Some(sum) = &slots[e.output as usize] else { continue };
@@ -153,7 +159,7 @@ pub fn grad_where_reached(
         }
         Ok(())
     };
-    pass(heads, head_grads, options, visit, &mut |_, _| Ok(())).map_err(|e| e.within("grad"))?;
+    pass(heads, head_grads, options, false, visit, &mut |_, _| Ok(())).map_err(|e| e.within("grad"))?;
     Ok(found)
 }
 
@@ -172,12 +178,14 @@ fn unreachable_head() -> Error {
     )
 }
 
-/// Visits every node that `heads` depend on; `visit` sees each with the finished gradients of its outputs.
+/// Visits every node that `heads` depend on; `visit` sees each with the finished gradients of its outputs. `by_rows` says that
+/// variables which keep rows shall get rows, and nothing else, where the operator can tell them.
 fn pass(
     heads: &[&Array],
     head_grads: &[Option<&Array>],
     options: Options,
-    mut visit: impl FnMut(&Arc<Node>, &mut Slots) -> Result<()>,
+    by_rows: bool,
+    mut visit: impl FnMut(&Arc<Node>, &mut Slots, &mut Pieces) -> Result<()>,
     watch: Watch<'_>,
 ) -> Result<()> {
     if !head_grads.is_empty() && head_grads.len() != heads.len() {
@@ -206,11 +214,18 @@ fn pass(
         };
         push(&mut pending, &edge, g, options.create_graph)?;
     }
+    let mut pieces = Pieces::new();
     while let Some((_, (node, mut slots))) = pending.pop_last() {
-        visit(&node, &mut slots)?;
+        visit(&node, &mut slots, &mut pieces)?;
         let Kind::Call(call) = &node.kind else { continue };
         let _of = watch::any().then(|| watch::Gradient::of(call.op.name));
-        let grads = step(&node, call, slots, options).map_err(|e| e.within(call.op.name))?;
+        let to_rows = if by_rows && !options.create_graph { wants_rows(call) } else { None };
+        let (grads, rows) =
+            step(&node, call, slots, to_rows.is_some(), options).map_err(|e| e.within(call.op.name))?;
+        if let (Some(leaf), Some(rows)) = (to_rows, rows) {
+            pending.entry(leaf.seq).or_insert_with(|| (leaf.clone(), smallvec![None]));
+            pieces.entry(leaf.seq).or_default().push(rows);
+        }
         watch(&node, &grads)?;
         for (i, (edge, g)) in call.edges.iter().zip(grads).enumerate() {
             let (Some(edge), Some(g)) = (edge, g) else { continue };
@@ -219,6 +234,13 @@ fn pass(
         }
     }
     Ok(())
+}
+
+/// The variable that wants rows and can have them from this call.
+fn wants_rows(call: &Call) -> Option<&Arc<Node>> {
+    let (input, _) = call.op.rows?;
+    let node = &call.edges[input].as_ref()?.node;
+    matches!(&node.kind, Kind::Leaf(leaf) if leaf.by_rows()).then_some(node)
 }
 
 /// Adds a gradient to what output `edge` has got so far.
@@ -293,8 +315,29 @@ fn deliver(leaf: &Leaf, g: Array) -> Result<()> {
     Ok(())
 }
 
-/// Gradients of a call's inputs from those of its outputs.
-fn step(node: &Arc<Node>, call: &Call, slots: Slots, options: Options) -> Result<Grads> {
+/// Puts finished rows where the variable wants them.
+fn deliver_rows(leaf: &Leaf, mut pieces: Vec<Rows>) -> Result<()> {
+    let _off = Scope::enter(false, false);
+    match leaf.req {
+        GradReq::Null => return Ok(()),
+        GradReq::Write => {}
+        GradReq::Add => pieces.extend(leaf.rows()),
+    }
+    if let Some(rows) = sparse::merged_rows(pieces)? {
+        leaf.set_rows(Some(rows));
+    }
+    leaf.fresh.store(true, Relaxed);
+    Ok(())
+}
+
+/// Gradients of a call's inputs from those of its outputs; with `by_rows` one of them as rows, and not as a whole.
+fn step(
+    node: &Arc<Node>,
+    call: &Call,
+    slots: Slots,
+    by_rows: bool,
+    options: Options,
+) -> Result<(Grads, Option<Rows>)> {
     let freed = || {
         err!(
             Autograd,
@@ -318,7 +361,7 @@ fn step(node: &Arc<Node>, call: &Call, slots: Slots, options: Options) -> Result
     let (rule_all, rule_one) = match call.op.gradient {
         Gradient::Rule(_, f) => (Some(f), None),
         Gradient::Unary(_, f) => (None, Some(f)),
-        Gradient::Zero(_) => return zeros(call, &slots),
+        Gradient::Zero(_) => return Ok((zeros(call, &slots)?, None)),
         Gradient::None(why) => bail!(Autograd, "Operator {} is non-differentiable: {why}", call.op.name),
     };
     let ins: SmallVec<[Option<Array>; 2]> = kept
@@ -345,7 +388,11 @@ fn step(node: &Arc<Node>, call: &Call, slots: Slots, options: Options) -> Result
         })
         .collect::<Result<_>>()?;
     let grads: SmallVec<[Option<Array>; 1]> = slots.into_iter().map(|s| s.map(|s| s.grad)).collect();
-    let needs: SmallVec<[bool; 4]> = call.edges.iter().map(Option::is_some).collect();
+    let mut needs: SmallVec<[bool; 4]> = call.edges.iter().map(Option::is_some).collect();
+    let rows_rule = call.op.rows.filter(|_| by_rows);
+    if let Some((input, _)) = rows_rule {
+        needs[input] = false;
+    }
     let vjp = Vjp {
         params: &call.params,
         training: call.training,
@@ -358,11 +405,14 @@ fn step(node: &Arc<Node>, call: &Call, slots: Slots, options: Options) -> Result
         out_metas: &call.out_metas,
         needs: &needs,
     };
-    run_rule(|| match (rule_all, rule_one) {
+    let grads = run_rule(|| match (rule_all, rule_one) {
+        _ if !needs.contains(&true) => Ok(Grads::new()),
         (Some(f), _) => f(&vjp),
         (None, Some(f)) => Ok(smallvec![Some(f(&vjp)?)]),
         (None, None) => Ok(Grads::new()),
-    })
+    })?;
+    let rows = rows_rule.map(|(_, rule)| run_rule(|| rule(&vjp))).transpose()?;
+    Ok((grads, rows))
 }
 
 fn zeros(call: &Call, slots: &Slots) -> Result<Grads> {

@@ -100,6 +100,11 @@ exports! {
     ks_attach_grad(_, _);
     ks_mark_variables(_, _, _, _);
     ks_array_grad(_, _);
+    ks_attach_grad_rows(_, _);
+    ks_array_grad_rows(_, _, _);
+    ks_array_set_grad_rows(_, _, _);
+    ks_array_distinct(_, _, _);
+    ks_array_filled_rows(_, _, _);
     ks_fresh_grad(_, _);
     ks_set_fresh_grad(_, _);
     ks_backward(_, _, _, _, _, _);

@@ -75,10 +75,21 @@ impl Saved {
     }
 }
 
+/// A gradient of which only some rows are there; the others are zero.
+#[derive(Clone)]
+pub struct Rows {
+    /// Which rows, int64. Ascending and each once in a finished gradient, in any order in what a rule gives.
+    pub indices: Tensor,
+    /// The rows.
+    pub data: Tensor,
+}
+
 /// A variable: an array that wants a gradient.
 pub struct Leaf {
     /// The buffer that gradients go to; `None` once a null request has been passed.
     grad: Mutex<Option<Tensor>>,
+    /// Instead of the buffer, where only the rows that a pass touches are kept: what the last ones left.
+    rows: Option<Mutex<Option<Rows>>>,
     /// What is done with a gradient.
     pub req: GradReq,
     /// Whether a backward pass has written the buffer since the flag was last cleared.
@@ -89,6 +100,23 @@ impl Leaf {
     /// The gradient buffer.
     pub fn grad(&self) -> Option<Tensor> {
         lock(&self.grad).clone()
+    }
+
+    /// Whether the gradient is kept as rows.
+    pub fn by_rows(&self) -> bool {
+        self.rows.is_some()
+    }
+
+    /// The rows of the gradient; `None` before there are any.
+    pub fn rows(&self) -> Option<Rows> {
+        self.rows.as_ref().and_then(|r| lock(r).clone())
+    }
+
+    /// Replaces the rows, where the gradient is kept so.
+    pub fn set_rows(&self, rows: Option<Rows>) {
+        if let Some(r) = &self.rows {
+            *lock(r) = rows;
+        }
     }
 
     /// Forgets the buffer.
@@ -164,7 +192,16 @@ fn meta(t: &Tensor) -> Meta {
 impl Node {
     /// A variable with its gradient buffer.
     pub fn leaf(grad: Tensor, req: GradReq) -> Arc<Node> {
-        let leaf = Leaf { grad: Mutex::new(Some(grad)), req, fresh: AtomicBool::new(false) };
+        Node::variable(Leaf { grad: Mutex::new(Some(grad)), rows: None, req, fresh: AtomicBool::new(false) })
+    }
+
+    /// A variable whose gradient is kept as rows.
+    pub fn leaf_by_rows(req: GradReq) -> Arc<Node> {
+        let rows = Some(Mutex::new(None));
+        Node::variable(Leaf { grad: Mutex::new(None), rows, req, fresh: AtomicBool::new(false) })
+    }
+
+    fn variable(leaf: Leaf) -> Arc<Node> {
         Arc::new(Node { seq: SEQ.fetch_add(1, Relaxed), kind: Kind::Leaf(leaf) })
     }
 

@@ -28,6 +28,7 @@ pub mod select;
 pub mod sequence;
 pub mod softmax;
 pub mod sort;
+pub mod sparse;
 pub mod spatial;
 pub mod special;
 pub mod text;

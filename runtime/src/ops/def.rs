@@ -6,6 +6,7 @@ use super::params::{ParamDef, ParamSet, Params};
 use super::samples::{Case, Draw, Samples};
 use super::vjp::{Grads, Vjp};
 use crate::array::Array;
+use crate::autograd::node::Rows;
 use crate::device::Device;
 use crate::error::Result;
 use crate::shape::Dims;
@@ -135,6 +136,9 @@ pub enum Gradient {
     None(&'static str),
 }
 
+/// The gradient of one input as rows, for a variable that keeps it so. Not recorded.
+pub type RowsRule = fn(&Vjp<'_>) -> Result<Rows>;
+
 /// An operator.
 pub struct OpDef {
     /// The name, MXNet's where MXNet has the operator.
@@ -177,6 +181,8 @@ pub struct OpDef {
     pub device: Option<fn(&Params) -> Device>,
     /// The gradient.
     pub gradient: Gradient,
+    /// The input whose gradient can be told by rows, and the rule. It sees what `gradient` keeps.
+    pub rows: Option<(usize, RowsRule)>,
     /// Sample calls for the generic tests.
     pub samples: Samples,
 }
@@ -213,6 +219,7 @@ impl OpDef {
             inplace: false,
             device: None,
             gradient: Gradient::None("no gradient was stated"),
+            rows: None,
             samples: Samples::None("no samples were stated"),
         }
     }
@@ -322,6 +329,11 @@ impl OpDef {
     /// The gradient of an operator of one input.
     pub const fn vjp1(self, keep: Keep, rule: fn(&Vjp<'_>) -> Result<Array>) -> OpDef {
         OpDef { gradient: Gradient::Unary(keep, rule), ..self }
+    }
+
+    /// How the gradient of an input is told by rows, beside the rule for all of it.
+    pub const fn rows(self, input: usize, rule: RowsRule) -> OpDef {
+        OpDef { rows: Some((input, rule)), ..self }
     }
 
     /// The derivative is zero wherever there is one: the reason.

@@ -160,14 +160,14 @@ params! {
     }
 }
 
-/// The label has the shape of the data; labels (n,) do for data (n, 1).
+/// The label has the shape of the data. Of data (n, 1) it is (n,), unless it is given as the data is.
 fn infer_regression(s: &mut Shapes<'_>) -> Result<()> {
     let mut x = s.ins[0].clone();
     x.merge(&s.outs[0])?;
     s.ins[0] = x.clone();
     s.outs[0] = x.clone();
-    match (x.known(), s.ins[1].known()) {
-        (Some(d), Some(l)) if d.len() == 2 && d[1] == 1 && l.len() == 1 && l[0] == d[0] => Ok(()),
+    match x.known() {
+        Some(d) if d.len() == 2 && d[1] == 1 && s.ins[1].ndim().is_none_or(|n| n == 1) => s.want(1, &d[..1]),
         _ => s.want_partial(1, &x),
     }
 }

@@ -36,6 +36,7 @@ pub mod sequence;
 pub mod shape_ops;
 pub mod slice;
 pub mod softmax;
+pub mod sparse;
 pub mod spatial;
 pub mod text;
 pub mod view;
@@ -127,6 +128,7 @@ static TABLES: &[&[&OpDef]] = &[
     shape_ops::view::TABLE,
     slice::TABLE,
     softmax::TABLE,
+    sparse::TABLE,
     text::TABLE,
     spatial::correlation::TABLE,
     spatial::resample::TABLE,

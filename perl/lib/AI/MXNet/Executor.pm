@@ -79,6 +79,16 @@ sub forward
 {
     my ($self, @args) = @_;
     my $is_train = @args % 2 ? shift @args : 0;
+    $self->_assign(@args);
+    AI::MXNet::Keshi::executor_forward($self->{handle}, $is_train ? 1 : 0);
+    delete $self->{outputs} if $self->{varies};
+    return $self->outputs;
+}
+
+# Copies values into arguments by name.
+sub _assign
+{
+    my ($self, @args) = @_;
     while (my ($name, $value) = splice @args, 0, 2) {
         my $array = $self->arg_dict->{$name};
         _fail("unknown argument $name, want one of " . join ', ', @{ $self->{symbol}->list_arguments })
@@ -92,24 +102,29 @@ sub forward
         _fail("Shape not match! Argument $name, need: $need, received: $got") if $need ne $got;
         $array .= $value;
     }
-    AI::MXNet::Keshi::executor_forward($self->{handle}, $is_train ? 1 : 0);
-    delete $self->{outputs} if $self->{varies};
-    return $self->outputs;
+    return;
 }
 
 # backward($out_grads, $is_train = 1)
 sub backward
 {
     my ($self, $out_grads, $is_train) = @_;
+    $out_grads = $self->_head_grads($out_grads);
+    AI::MXNet::Keshi::executor_backward($self->{handle}, $out_grads, $is_train // 1 ? 1 : 0);
+    return;
+}
+
+# A list of gradients, or undef.
+sub _head_grads
+{
+    my ($self, $out_grads) = @_;
     if (ref $out_grads eq 'HASH') {
         $out_grads = [map { $out_grads->{$_} } @{ $self->{symbol}->list_outputs }];
     }
     $out_grads = [$out_grads] if _is_array($out_grads);
     _fail('backward: out_grads got ' . $out_grads . ', want an AI::MXNet::NDArray or a list of them')
         if defined $out_grads and ref $out_grads ne 'ARRAY';
-    $out_grads = undef if $out_grads and not @$out_grads;
-    AI::MXNet::Keshi::executor_backward($self->{handle}, $out_grads, $is_train // 1 ? 1 : 0);
-    return;
+    return $out_grads && @$out_grads ? $out_grads : undef;
 }
 
 # The sub gets the name and the value of everything that is computed.
@@ -154,6 +169,8 @@ sub reshape
                 . 'the old one. Please check for error in the network. If this is intended, set partial_shaping => 1')
             if not $arg->{partial_shaping}
             and not $shapes->{$name};
+        return AI::MXNet::NDArray->zeros($shape, stype => $array->stype, ctx => $array->context, dtype => $array->dtype)
+            if $array->stype ne 'default';
         my $size = 1;
         $size *= $_ for @$shape;
         return window($array, $shape) if $size <= $array->size;
@@ -170,7 +187,7 @@ sub reshape
     my @outputs = map {
         my ($array, $shape, $size) = ($self->outputs->[$_], $out_shapes->[$_], 1);
         $size *= $_ for @$shape;
-        $size <= $array->size ? window($array, $shape) : undef
+        $array->stype eq 'default' && $size <= $array->size ? window($array, $shape) : undef
     } 0 .. $#$out_shapes;
     return ref($self)->new(
         (map { $_ => $self->{$_} } qw(symbol ctx group2ctx requests)),

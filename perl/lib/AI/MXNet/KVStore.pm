@@ -152,11 +152,10 @@ method row_sparse_pull(
 sub _rows
 {
     my ($stored, $ids) = @_;
-    my %seen;
-    my @ids = sort { $a <=> $b } grep { !$seen{$_}++ } map { int } $ids->aspdl->list;
-    my $indices = AI::MXNet::NDArray->array(\@ids, dtype => 'int64', ctx => $stored->context);
-    my $sparse = $stored->stype eq 'default' ? $stored->tostype('row_sparse') : $stored;
-    return AI::MXNet::NDArray::Sparse->retain($sparse, $indices);
+    my ($rows) = AI::MXNet::Keshi::distinct($ids->as_in_context($stored->context));
+    return AI::MXNet::NDArray::Sparse->retain($stored, $rows) if $stored->stype ne 'default';
+    return AI::MXNet::NDArray::Sparse->row_sparse_array([AI::MXNet::NDArray->take($stored, $rows), $rows],
+        shape => $stored->shape, ctx => $stored->context, dtype => $stored->dtype);
 }
 
 # -- updating where the arrays are

@@ -18,7 +18,7 @@ fn like_first(t: &mut Types<'_>) -> Result<()> {
 }
 
 /// The dtype of the output is that of these inputs; others may have any.
-fn like(t: &mut Types<'_>, of: &[usize]) -> Result<()> {
+pub(super) fn like(t: &mut Types<'_>, of: &[usize]) -> Result<()> {
     let Some(d) = of.iter().find_map(|&i| t.ins[i]).or(t.outs[0]) else { return Ok(()) };
     for &i in of {
         if let Some(got) = t.ins[i]

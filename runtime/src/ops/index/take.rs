@@ -1,17 +1,19 @@
 //! Rows by index along one axis, and the sums that are their gradient.
 
 use super::super::def::{Keep, OpDef, Run};
-use super::super::infer::Shapes;
+use super::super::infer::{Shapes, Types};
 use super::super::params::Params;
 use super::super::samples::{Case, Draw, Fill};
 use super::super::vjp::{Grads, Vjp};
 use super::like_first;
 use crate::array::Array;
+use crate::autograd::node::Rows;
 use crate::dtype::DType;
 use crate::error::Result;
 use crate::fluent::call;
-use crate::kernels::index::{self, Rows, Wild, outside};
+use crate::kernels::index::{self, Rows as Blocks, Wild, outside};
 use crate::shape::{Dims, resolve_axis, show, size_of_dims};
+use crate::tensor::Tensor;
 use smallvec::smallvec;
 
 choices! {
@@ -48,7 +50,17 @@ params! {
         input_dim: i64, "number of rows of the weight";
         output_dim: i64, "length of a row";
         dtype: DType = DType::F32, "dtype of the weight";
-        sparse_grad: bool = false, "whether the gradient would be stored sparsely; without effect";
+        sparse_grad: bool = false, "whether a variable that a graph makes for the weight keeps its gradient as rows";
+    }
+}
+
+params! {
+    /// What `_contrib_SparseEmbedding` takes.
+    pub struct SparseEmbed {
+        input_dim: i64, "number of rows of the weight";
+        output_dim: i64, "length of a row";
+        dtype: DType = DType::F32, "dtype of the weight";
+        deterministic: bool = false, "whether the gradient is summed in a fixed order; it always is";
     }
 }
 
@@ -73,7 +85,7 @@ fn shape_take(s: &mut Shapes<'_>) -> Result<()> {
 
 fn run_take(r: &Run<'_>) -> Result<()> {
     let (p, x, index) = (r.p::<Take>(), r.ins[0], r.ins[1]);
-    let rows = Rows::of(x.dims(), resolve_axis(p.axis, x.ndim())?);
+    let rows = Blocks::of(x.dims(), resolve_axis(p.axis, x.ndim())?);
     if p.mode == TakeMode::Raise
         && let Some(i) = outside(index.span(), 0, rows.n as i64)
     {
@@ -118,7 +130,7 @@ fn added(x: &[usize], index: &[usize], p: &AddRows) -> Result<Dims> {
 
 fn run_add_rows(r: &Run<'_>) -> Result<()> {
     let (p, out) = (r.p::<AddRows>(), r.outs[0]);
-    index::add(Rows::of(out.dims(), p.axis), r.ins[0].span(), r.ins[1].span(), p.mode.wild(), out.span());
+    index::add(Blocks::of(out.dims(), p.axis), r.ins[0].span(), r.ins[1].span(), p.mode.wild(), out.span());
     Ok(())
 }
 
@@ -128,10 +140,9 @@ fn grad_add_rows(d: &Vjp<'_>) -> Result<Grads> {
     Ok(smallvec![d.needs(0).then(|| call(&TAKE, &[d.grad(), d.input(1)], &Params::new(take))), d.zeros(1)?])
 }
 
-fn shape_embedding(s: &mut Shapes<'_>) -> Result<()> {
-    let p: &Embed = s.params.get();
-    let (Ok(n), Ok(len)) = (usize::try_from(p.input_dim), usize::try_from(p.output_dim)) else {
-        bail!(Param, "input_dim and output_dim cannot be negative, got {} and {}", p.input_dim, p.output_dim)
+fn shape_embedding(s: &mut Shapes<'_>, input_dim: i64, output_dim: i64) -> Result<()> {
+    let (Ok(n), Ok(len)) = (usize::try_from(input_dim), usize::try_from(output_dim)) else {
+        bail!(Param, "input_dim and output_dim cannot be negative, got {input_dim} and {output_dim}")
     };
     s.want(1, &[n, len])?;
     let Some(index) = s.input(0) else { return Ok(()) };
@@ -139,15 +150,40 @@ fn shape_embedding(s: &mut Shapes<'_>) -> Result<()> {
     s.output(0, &index.iter().copied().chain([len]).collect::<Dims>())
 }
 
+/// The output is as the weight is, which is of the dtype that the parameters say unless it is given; indices may be of any.
+fn type_embedding(t: &mut Types<'_>, dtype: DType) -> Result<()> {
+    let d = *t.ins[1].get_or_insert(t.outs[0].unwrap_or(dtype));
+    t.ins[0].get_or_insert(DType::F32);
+    t.outs[0] = Some(d);
+    Ok(())
+}
+
 fn run_embedding(r: &Run<'_>) -> Result<()> {
     let (index, weight) = (r.ins[0], r.ins[1]);
-    index::take(Rows::of(weight.dims(), 0), weight.span(), index.span(), Wild::Clip, r.outs[0].span());
+    index::take(Blocks::of(weight.dims(), 0), weight.span(), index.span(), Wild::Clip, r.outs[0].span());
     Ok(())
 }
 
 fn grad_embedding(d: &Vjp<'_>) -> Result<Grads> {
     let rows = d.needs(1).then(|| added_rows(d.grad(), d.input(0), 0, d.in_dims(1)[0], TakeMode::Clip));
     Ok(smallvec![d.zeros(0)?, rows])
+}
+
+/// The gradient of the weight as the rows that were looked up.
+fn rows_embedding(d: &Vjp<'_>) -> Result<Rows> {
+    let (g, n) = (d.grad(), d.in_dims(1)[0]);
+    let count = d.input(0).size();
+    let mut indices = vec![0; count];
+    index::whole(d.input(0).tensor().span(), 0, &mut indices);
+    indices.iter_mut().for_each(|i| *i = Wild::Clip.row(*i, n) as i64);
+    let data = g.tensor().with_dims(&[count, d.in_dims(1)[1]])?;
+    Ok(Rows { indices: Tensor::from_slice(&indices, &[count], g.device())?, data })
+}
+
+fn embedding_case(d: &mut Draw) -> Case {
+    let (n, len, index) = (d.size(1, 5), d.size(1, 4), d.shape(1, 2));
+    let case = Case::new().input(&index, Fill::Whole(-1, n as i64 + 1)).real(&[n, len]);
+    case.param("input_dim", n).param("output_dim", len)
 }
 
 fn take_case(d: &mut Draw) -> Case {
@@ -179,17 +215,20 @@ table! {
     EMBEDDING = OpDef::new("Embedding", &["data", "weight"], run_embedding).aliases(&["_sparse_Embedding"]).params::<Embed>()
         .doc("Rows of `weight`, of shape (input_dim, output_dim), by the indices in `data`: out[i…, :] = weight[data[i…], :]. \
               Indices outside mean the nearest row.")
-        .shape(shape_embedding)
-        .dtype(|t| {
-            let dtype = t.params.get::<Embed>().dtype;
-            let d = *t.ins[1].get_or_insert(t.outs[0].unwrap_or(dtype));
-            t.ins[0].get_or_insert(DType::F32);
-            t.outs[0] = Some(d);
-            Ok(())
+        .shape(|s| {
+            let &Embed { input_dim, output_dim, .. } = s.params.get();
+            shape_embedding(s, input_dim, output_dim)
         })
-        .vjp(Keep::input(0), grad_embedding)
-        .cases(|d| {
-            let (n, len, index) = (d.size(1, 5), d.size(1, 4), d.shape(1, 2));
-            Case::new().input(&index, Fill::Whole(-1, n as i64 + 1)).real(&[n, len]).param("input_dim", n).param("output_dim", len)
-        });
+        .dtype(|t| type_embedding(t, t.params.get::<Embed>().dtype))
+        .vjp(Keep::input(0), grad_embedding).rows(1, rows_embedding)
+        .cases(embedding_case);
+    SPARSE_EMBEDDING = OpDef::new("_contrib_SparseEmbedding", &["data", "weight"], run_embedding).params::<SparseEmbed>()
+        .doc("Embedding for a weight whose gradient is kept as rows.")
+        .shape(|s| {
+            let &SparseEmbed { input_dim, output_dim, .. } = s.params.get();
+            shape_embedding(s, input_dim, output_dim)
+        })
+        .dtype(|t| type_embedding(t, t.params.get::<SparseEmbed>().dtype))
+        .vjp(Keep::input(0), grad_embedding).rows(1, rows_embedding)
+        .cases(embedding_case);
 }

@@ -12,9 +12,10 @@ use Scalar::Util qw(blessed refaddr);
 
 our @ISA = ('AI::MXNet::NDArray');    ## no critic (ProhibitExplicitISA)
 
-# An object is a hash: stype, shape, dtype, ctx, writable, and either its parts (arrays of what is stored), or a dense twin, or
-# both. The twin leads where there is one: the tape knows it, operators write into it, and parts are made anew when
-# its version has moved on.
+# An object is a hash: stype, shape, dtype, ctx, writable, and its parts (arrays of what is stored). Three more things may be there:
+# `leaf`, the variable whose gradient this is: then the tape has the parts, and gets them; `owner`, an empty array that stands on the
+# tape for a row_sparse variable, and has its gradient; and a dense twin, which leads where it is: the tape knows it,
+# functions of the C side write into it, and the parts are made anew when its version has moved on.
 
 use overload
     '""' => sub {
@@ -75,6 +76,21 @@ sub over
         delete $self->{twin};
     }
     return $self;
+}
+
+# The gradient of an array, or of the owner of a row_sparse one, which the tape keeps as rows.
+sub grad_of
+{
+    my ($class, $leaf, $shape, $dtype) = @_;
+    return bless {
+        stype => 'row_sparse',
+        shape => $shape // $leaf->shape,
+        dtype => $dtype // $leaf->dtype,
+        ctx => $leaf->context,
+        writable => 1,
+        leaf => $leaf
+        },
+        _class('row_sparse');
 }
 
 # A gradient buffer seen as a sparse array.
@@ -266,6 +282,12 @@ for my $name (qw(at reshape size _at _slice)) {
 sub _parts
 {
     my $self = shift;
+    if (my $leaf = $self->{leaf}) {
+        my ($indices, $data) = AI::MXNet::Keshi::grad_rows($leaf);
+        return $indices
+            ? { indices => $indices, data => $data }
+            : __PACKAGE__->zeros('row_sparse', $self->{shape}, dtype => $self->{dtype}, ctx => $self->{ctx})->{parts};
+    }
     my $twin = $self->{twin} or return $self->{parts};
     my $version = AI::MXNet::Keshi::version($twin);
     if (not $self->{parts} or $self->{version} != $version) {
@@ -290,30 +312,60 @@ sub dense
 {
     my $self = shift;
     return $self->{twin} if $self->{twin};
-    return AI::MXNet::NDArray::Sparse::Parts::to_dense($self->{parts}, @$self{qw(stype shape)});
+    my ($stype, $shape) = @$self{qw(stype shape)};
+    if ($self->{owner} and AI::MXNet::AutoGrad->is_recording) {
+        my $all = AI::MXNet::NDArray->arange(start => 0, stop => $shape->[0], dtype => 'int64', ctx => $self->{ctx});
+        return AI::MXNet::NDArray::Sparse::Kernels::rows($self, $all);
+    }
+    return AI::MXNet::NDArray::Sparse::Parts::to_dense($self->_parts, $stype, $shape);
 }
 
-# The twin, which stays from now on.
+# The twin, which stays from now on, unless the tape has the parts.
 sub twin
 {
     my $self = shift;
     return $self->{twin} if $self->{twin};
     my $twin = $self->dense;
+    return $twin if $self->{leaf} or $self->{owner};
     $twin->writable($self->{writable});
     $self->{version} = AI::MXNet::Keshi::version($twin);
     return $self->{twin} = $twin;
+}
+
+sub _put
+{
+    my ($self, $parts) = @_;
+    if ($self->{leaf}) { AI::MXNet::Keshi::set_grad_rows($self->{leaf}, @$parts{qw(indices data)}) }
+    else { $self->{parts} = $parts }
+    return $self;
 }
 
 # New elements out of a dense array.
 sub take
 {
     my ($self, $dense) = @_;
-    if ($self->{twin}) {
-        $self->{twin}->set($dense) if $self->{twin}->handle != $dense->handle;
-    } else {
-        $self->{parts} = AI::MXNet::NDArray::Sparse::Parts::of_dense($dense, $self->{stype});
-    }
+    return $self->_put(AI::MXNet::NDArray::Sparse::Parts::of_dense($dense, $self->{stype})) if not $self->{twin};
+    $self->{twin}->set($dense) if $self->{twin}->handle != $dense->handle;
     return $self;
+}
+
+# Rows of a row_sparse array, by ascending numbers: in place where they are stored, else beside the others.
+sub put_rows
+{
+    my ($self, $rows, $values) = @_;
+    my $have = $self->_parts;
+    my ($found, $places) =
+        AI::MXNet::Keshi::distinct(AI::MXNet::NDArray->concat($have->{indices}, $rows, dim => 0));
+    my $before = $have->{indices}->size;
+    my $data =
+          $found->size == $before
+        ? $have->{data}
+        : AI::MXNet::NDArray->_ks_read_rows($have->{data}, $have->{indices}, $found);
+    my $where = $places->slice([$before, $places->size - 1])->reshape([1, -1]);
+    AI::MXNet::NDArray->_scatter_set_nd($data, $values, $where, { shape => $data->shape, out => $data });
+    return $self->_put({ data => $data, indices => $found }) if not $self->{twin};
+    return $self->take(AI::MXNet::NDArray::Sparse::Parts::to_dense({ data => $data, indices => $found },
+            @$self{qw(stype shape)}));
 }
 
 sub check_format
@@ -398,8 +450,7 @@ sub set
         return $self->take($value->dense->astype($self->{dtype}))
             if $self->{twin}
             or $value->{stype} ne $self->{stype};
-        $self->{parts} = $value->astype($self->{dtype})->{parts};
-        return $self;
+        return $self->_put($value->astype($self->{dtype})->{parts});
     }
     my $dense = AI::MXNet::NDArray->empty($self->{shape}, dtype => $self->{dtype}, ctx => $self->{ctx});
     return $self->take($dense->set($value));
@@ -421,10 +472,23 @@ sub slice
         _fail("slice: rows $from to $to of $rows") if $from < 0 or $to >= $rows or $from > $to;
         return AI::MXNet::NDArray::Sparse::Parts::rows($self->_parts, $self->{shape}, $from, $to);
     }
-    my $region = $self->dense->slice(@slices);
     my %given = @slices % 2 ? () : @slices;
     my @step = ref $given{step} ? @{ $given{step} } : $given{step} // 1;
-    return (grep { defined and $_ != 1 } @step) ? $region : (ref $self)->over($region, 'csr');
+    return $self->dense->slice(@slices) if grep { defined and $_ != 1 } @step or not ref $given{begin};
+    my @bounds = map { _bounds($self->{shape}[$_], $given{begin}[$_], $given{end}[$_]) } 0, 1;
+    return (ref $self)->over($self->dense->slice(@slices), 'csr') if $self->{twin};
+    return AI::MXNet::NDArray::Sparse::Parts::region($self->_parts, $self->{shape}, @bounds);
+}
+
+# Where a slice of so many begins, and what lies behind it.
+sub _bounds
+{
+    my ($size, $begin, $end) = @_;
+    my ($from, $to) = ($begin // 0, $end // $size);
+    $_ < 0 and $_ += $size for $from, $to;
+    $to = $size if $to > $size;
+    _fail("slice: begin got $from, end got $to, want a part of 0 to $size") if $from < 0 or $from >= $to;
+    return [$from, $to];
 }
 
 # The rows that are asked for, as they are stored, and zeros for those that are not.
@@ -435,33 +499,83 @@ sub retain
     _fail('retain: got ' . ($array // 'undef') . ', want a row_sparse array')
         if not _is_sparse($array)
         or $array->{stype} ne 'row_sparse';
-    return AI::MXNet::NDArray::Sparse::Parts::retained($array->_parts, $array->{shape}, $ids);
+    $ids = AI::MXNet::NDArray->array($ids, dtype => 'int64') if not blessed($ids) or not $ids->isa('AI::MXNet::NDArray');
+    return AI::MXNet::NDArray::Sparse::Kernels::retain('_sparse_retain', [$array, $ids], {});
 }
 *_sparse_retain = \&retain;
 
-# -- gradients: those of the twin
+# -- gradients: as rows under the owner, or those of the twin
 
 sub attach_grad
 {
     my ($self, %given) = @_;
     my $stype = delete $given{stype} // $self->{stype};
+    delete @$self{qw(owner grad_stype)};
+    if ($self->{stype} eq 'row_sparse' and $stype eq 'row_sparse') {
+        _to_parts($self);
+        $self->{owner} = AI::MXNet::NDArray->empty([0], dtype => $self->{dtype}, ctx => $self->{ctx});
+        AI::MXNet::Keshi::attach_grad_rows($self->{owner}, $given{grad_req} // 'write');
+        return;
+    }
     $self->twin->attach_grad(%given);
     $self->{grad_stype} = $stype;
-    delete $self->{grad};
+    return;
+}
+
+# Without the twin.
+sub _to_parts
+{
+    my $self = shift;
+    $self->{parts} = $self->_parts;
+    delete @$self{qw(twin version)};
     return;
 }
 
 sub grad
 {
     my $self = shift;
+    return __PACKAGE__->grad_of($self->{owner}, @$self{qw(shape dtype)}) if $self->{owner};
     my $grad = $self->{twin} && $self->{twin}->grad or return;
     return $grad if ($self->{grad_stype} // 'default') eq 'default';
     return __PACKAGE__->grad_over($grad, $self->{grad_stype});
 }
 
-sub backward { my ($self, @given) = @_; return $self->twin->backward(@given) }
+# Variables and the arrays for their gradients, some of which are sparse.
+sub mark_variables
+{
+    my ($variables, $gradients, $requests) = @_;
+    for my $i (0 .. $#$variables) {
+        my ($variable, $gradient) = ($variables->[$i], $gradients->[$i]);
+        my $request = ref $requests ? $requests->[$i] : $requests // 'write';
+        my $by_rows = $gradient->stype eq 'row_sparse' && $variable->stype ne 'csr';
+        if ($by_rows) {
+            $variable->attach_grad(grad_req => $request, stype => 'row_sparse');
+            my $first = $gradient->_parts;
+            delete @$gradient{qw(twin version parts)};
+            $gradient->{leaf} = _is_sparse($variable) ? $variable->{owner} : $variable;
+            $gradient->_put($first);
+            next;
+        }
+        my ($array, $buffer) = map { _is_sparse($_) ? $_->twin : $_ } $variable, $gradient;
+        AI::MXNet::AutoGrad->mark_variables([$array], [$buffer], grad_reqs => [$request]);
+        $variable->{grad_stype} = $gradient->stype if _is_sparse($variable);
+    }
+    return;
+}
 
-sub _fresh_grad { my ($self, @value) = @_; return $self->twin->_fresh_grad(@value) }
+sub backward
+{
+    my ($self, @given) = @_;
+    my $twin = AI::MXNet::AutoGrad->record(sub { $self->twin });
+    return $twin->backward(@given);
+}
+
+sub _fresh_grad
+{
+    my ($self, @value) = @_;
+    my $array = $self->{owner} // $self->twin;
+    return $array->_fresh_grad(@value);
+}
 
 # -- random arrays, for tests
 

@@ -4,9 +4,12 @@ use strict;
 use warnings;
 use AI::MXNet::Keshi;
 use AI::MXNet::Context;
+use AI::MXNet::Base qw(STORAGE_TYPE_ID_TO_STR);
 use AI::MXNet::Executor;
+use AI::MXNet::Executor::Sparse;
 use AI::MXNet::NDArray;
 use Data::Dumper ();
+use JSON::PP ();
 use Scalar::Util qw(blessed);
 
 # How a symbol gets arrays: those of the caller, or new ones.
@@ -75,7 +78,7 @@ sub bind    ## no critic (ProhibitBuiltinHomonyms)
     my $requests = _requests($names, $arg->{grad_req} // 'write');
     my $grads = defined $arg->{args_grad} ? _arrays('args_grad', $names, $arg->{args_grad}, 1) : undef;
     my $aux = _arrays('aux_states', $self->list_auxiliary_states, $arg->{aux_states} // []);
-    return AI::MXNet::Executor->new(
+    return _executor(
         symbol => $self,
         ctx => $arg->{ctx} // AI::MXNet::Context->current_ctx,
         group2ctx => $arg->{group2ctx} // {},
@@ -86,12 +89,21 @@ sub bind    ## no critic (ProhibitBuiltinHomonyms)
     );
 }
 
-# An array of that shape, on the start of a pooled one where that is large enough.
+sub _executor
+{
+    my %field = @_;
+    my @arrays = map { @{ $field{$_} // [] } } qw(args grads aux);
+    return AI::MXNet::Executor->new(%field) if not AI::MXNet::Executor::Sparse::is_wanted($field{symbol}, @arrays);
+    return AI::MXNet::Executor::Sparse->new(%field);
+}
+
+# An array of that shape, on the start of a pooled one where that is large enough. Sparse ones are not pooled: how large they are
+# is told by what they hold.
 sub _pooled
 {
-    my ($pool, $name, $shape, $dtype, $ctx) = @_;
-    my $make = sub { AI::MXNet::NDArray->zeros($shape, dtype => $dtype, ctx => $ctx) };
-    return $make->() if not $pool;
+    my ($pool, $name, $shape, $dtype, $ctx, $stype) = @_;
+    my $make = sub { AI::MXNet::NDArray->zeros($shape, dtype => $dtype, ctx => $ctx, stype => $stype) };
+    return $make->() if not $pool or $stype ne 'default';
     my $size = 1;
     $size *= $_ for @$shape;
     my $pooled = $pool->{$name};
@@ -141,6 +153,7 @@ sub simple_bind
     my $place = $self->_places($ctx, $arg->{group2ctx} // {});
     my ($shared, $pool) = @{$arg}{qw(shared_exec shared_buffer)};
     my %is_shared = map { $_ => 1 } @{ $arg->{shared_arg_names} // [] };
+    my ($stypes, $grad_stypes) = _storage($self, $arg->{stype_dict} // {});
     my (@args, @grads);
 
     for my $i (0 .. $#$names) {
@@ -154,14 +167,15 @@ sub simple_bind
             push @grads, $requests->[$i] eq 'null'
                 ? undef
                 : $shared->grad_dict->{$name}
-                // AI::MXNet::NDArray->zeros($shape, dtype => $type, ctx => $place->($name));
+                // AI::MXNet::NDArray->zeros($shape, dtype => $type, ctx => $place->($name), stype => $array->stype);
             next;
         }
         # What is meant to be shared later stays out of the pool.
         my $own_pool = $is_shared{$name} ? undef : $pool;
-        push @args, _pooled($own_pool, $name, $shape, $type, $place->($name));
+        my @of = ($shape, $type, $place->($name));
+        push @args, _pooled($own_pool, $name, @of, $stypes->{$name} // 'default');
         push @grads,
-            $requests->[$i] eq 'null' ? undef : _pooled($own_pool, "grad of $name", $shape, $type, $place->($name));
+            $requests->[$i] eq 'null' ? undef : _pooled($own_pool, "grad of $name", @of, $grad_stypes->{$name} // 'default');
     }
     my %shared_aux = $shared ? %{ $shared->aux_dict } : ();
     my @aux = map {
@@ -170,7 +184,7 @@ sub simple_bind
             ? $theirs
             : AI::MXNet::NDArray->zeros($shape, dtype => $aux_types->[$_], ctx => $place->($aux_names->[$_]))
     } 0 .. $#$aux_names;
-    return AI::MXNet::Executor->new(
+    return _executor(
         symbol => $self,
         ctx => $ctx,
         group2ctx => $arg->{group2ctx} // {},
@@ -179,6 +193,27 @@ sub simple_bind
         requests => $requests,
         aux => \@aux,
     );
+}
+
+# How arguments and gradients are stored that are not dense: as the variable or the caller says. A row_sparse argument has such a
+# gradient, and so has the weight of an embedding that is told so.
+sub _storage
+{
+    my ($self, $given) = @_;
+    my $attr = $self->attr_dict;
+    my %stype = map { $_ => STORAGE_TYPE_ID_TO_STR->{ $attr->{$_}{__storage_type__} } }
+        grep { defined $attr->{$_}{__storage_type__} } keys %$attr;
+    %stype = (%stype, %$given);
+    my %grad = map { $_ => 'row_sparse' } grep { $stype{$_} eq 'row_sparse' } keys %stype;
+    if (grep { ($_->{sparse_grad} // '') =~ /^(?:1|true)$/i } values %$attr) {
+        my $graph = JSON::PP->new->decode($self->tojson);
+        for my $node (grep { $_->{op} =~ /Embedding$/ } @{ $graph->{nodes} }) {
+            next if ($node->{attrs}{sparse_grad} // '') !~ /^(?:1|true)$/i;
+            my $weight = $graph->{nodes}[$node->{inputs}[1][0]];
+            $grad{ $weight->{name} } = 'row_sparse' if $weight->{op} eq 'null';
+        }
+    }
+    return (\%stype, \%grad);
 }
 
 # Where a variable lives: with its group, or else in the given context.

@@ -3,10 +3,12 @@ use 5.014;
 use strict;
 use warnings;
 use AI::MXNet::Keshi;
+use AI::MXNet::NDArray::Sparse::Kernels;
 use Scalar::Util qw(blessed);
 
-# Calls with sparse arrays among their arguments, which the C side sends here: they run on dense arrays. What was written into
-# goes back to the sparse array it stands for, and results are sparse where MXNet's storage inference says so.
+# Calls with sparse arrays among their arguments, which the C side sends here. Where there is a kernel for them, it gets the call. All
+# others run on dense arrays: what was written into goes back to the sparse array it stands for, and results are sparse where
+# MXNet's storage inference says so.
 
 sub _is_sparse { return blessed($_[0]) && $_[0]->isa('AI::MXNet::NDArray::Sparse') }
 sub _is_array { return blessed($_[0]) && $_[0]->isa('AI::MXNet::NDArray') }
@@ -70,6 +72,80 @@ sub _result
     return 'default';
 }
 
+# The methods behind overloads as operators: of two arrays, of an array and a number, of a number and an array.
+my %METHOD = (
+    add => ['broadcast_add'],
+    subtract => ['broadcast_sub'],
+    multiply => ['broadcast_mul', '_mul_scalar', '_mul_scalar'],
+    divide => [undef, '_div_scalar'],
+);
+
+# A call of a method: operator, inputs and parameters by name.
+sub _method
+{
+    my ($name, @operands) = @_;
+    shift @operands if not ref $operands[0] and @operands > 2;
+    my ($lhs, $rhs, $swapped) = @operands;
+    my ($both, $right, $left) = @{ $METHOD{$name} };
+    return ($both, $swapped ? [$rhs, $lhs] : [$lhs, $rhs], {}) if _is_array($lhs) and _is_array($rhs);
+    ($lhs, $rhs, $swapped) = ($rhs, $lhs, 1) if _is_array($rhs);
+    return ($swapped ? $left : $right, [$lhs], { scalar => $rhs });
+}
+
+# As much of the C side's reading of arguments: inputs, parameters by name, and where the result shall go.
+sub _read
+{
+    my ($name, $self, @args) = @_;
+    my %named = ref $args[-1] eq 'HASH' ? %{ pop @args } : ();
+    while (@args > 1 and defined $args[-2] and not ref $args[-2] and $args[-2] =~ /^[a-z_]\w*$/i) {
+        my ($key, $value) = splice @args, -2;
+        $named{$key} = $value;
+    }
+    my $operator = AI::MXNet::Keshi::operator($name);
+    my @names = map { $_->{name} } @{ $operator->{params} };
+    my @inputs = grep { _is_array($_) } @args;
+    for my $value (grep { !_is_array($_) } @args) {
+        my $param = shift @names // last;
+        $named{$param} //= $value;
+    }
+    my $out = delete $named{out};
+    if (my @by_name = grep { _is_array($named{$_}) } @{ $operator->{inputs} }) {
+        # Those by position fill the places between.
+        push @inputs, delete @named{@by_name};
+        return if @inputs > @by_name;
+    }
+    unshift @inputs, $self if not @inputs and not defined $out and ref $self;
+    return (\@inputs, \%named, $out);
+}
+
+# What a kernel makes of the call, or nothing.
+sub _by_kernel
+{
+    my ($name, @args) = @_;
+    my ($operator, $inputs, $params, $out) = ($name);
+    my $target;
+    if ($name =~ /^i(\w+)$/ and $METHOD{$1}) {
+        ($operator, $inputs, $params) = _method($1, @args[0, 1]);
+        $target = $args[0];
+    } elsif ($METHOD{$name}) {
+        ($operator, $inputs, $params) = _method($name, @args);
+    } elsif ($name eq 'negate') {
+        ($operator, $inputs, $params) = (negative => [$args[0]], {});
+    } else {
+        return if not $AI::MXNet::NDArray::Sparse::Kernels::KERNEL{$name};
+        ($inputs, $params, $out) = _read($name, @args) or return;
+    }
+    my $kernel = $AI::MXNet::NDArray::Sparse::Kernels::KERNEL{ $operator // '' } or return;
+    my $is_update = $kernel == \&AI::MXNet::NDArray::Sparse::Kernels::update;
+    my $result = $kernel->($operator, $inputs, $params, $is_update ? $out : ()) // return;
+    $target //= $is_update ? undef : $out;
+    if (defined $target) {
+        return if not _is_array($target);
+        return _is_sparse($target) ? $target->set($result) : $result->copyto($target);
+    }
+    return $result;
+}
+
 # The value with dense arrays for sparse ones; `$entries` notes which stands for which.
 sub _dense
 {
@@ -77,7 +153,7 @@ sub _dense
     return [map { _dense($_, $entries) } @$value] if ref $value eq 'ARRAY' and grep { _is_sparse($_) } @$value;
     return $value if not _is_sparse($value);
     my $entry = $entries->{ $value->handle } //= do {
-        my $array = AI::MXNet::AutoGrad->is_recording ? $value->twin : $value->dense;
+        my $array = AI::MXNet::AutoGrad->is_recording && $value->stype eq 'csr' ? $value->twin : $value->dense;
         $array->writable($value->writable);
         { sparse => $value, array => $array, version => AI::MXNet::Keshi::version($array) };
     };
@@ -89,6 +165,8 @@ sub invoke
 {
     my ($function, @args) = @_;
     my ($name) = $function =~ /(\w+)$/;
+    my $known = _by_kernel($name, @args);
+    return $known if defined $known;
     my %dense;
     my $stype = _result($name, @args);
     my @plain = map {
@@ -107,7 +185,7 @@ sub invoke
     my @results = map {
               !_is_array($_) ? $_
             : $back{ $_->handle } ? $back{ $_->handle }
-            : $stype ne 'default' ? AI::MXNet::NDArray::Sparse->over($_, $stype, AI::MXNet::AutoGrad->is_recording)
+            : $stype ne 'default' ? AI::MXNet::NDArray::Sparse->over($_, $stype)
             : $_
     } ref $result eq 'ARRAY' ? @$result : $result;
     return ref $result eq 'ARRAY' ? \@results : $results[0];

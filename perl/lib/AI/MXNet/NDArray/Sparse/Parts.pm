@@ -46,54 +46,59 @@ sub _element_rows
     return $count ? $begun->slice([0, $count - 1])->cumusumover : PDL->zeroes(PDL::longlong(), 0);
 }
 
+# The row of each element of a csr array.
+sub element_rows
+{
+    my $parts = shift;
+    my $count = $parts->{indices}->size;
+    my %index = (%WHOLE, ctx => $parts->{data}->context);
+    return _array($count ? _element_rows($parts->{indptr}->aspdl) : undef, [$count], %index);
+}
+
+# Indices and indptr of csr elements that are counted through the whole array, row by row.
+sub places_of_keys
+{
+    my ($keys, $shape) = @_;
+    my ($rows, $columns) = @$shape;
+    my %index = (%WHOLE, ctx => $keys->context);
+    my $count = $keys->size;
+    my $which = $count ? $keys->aspdl : PDL->zeroes(PDL::longlong(), 0);
+    my $column = $which % $columns;
+    my $row = $count ? ($which - $column) / $columns : $which;
+    return (
+        indices => _array($column, [$count], %index),
+        indptr => _array(_row_ends($row, $rows), [$rows + 1], %index)
+    );
+}
+
+# The parts share nothing with the array; while recording, the tape knows where they come from.
 sub of_dense
 {
     my ($dense, $stype) = @_;
-    my %opt = (dtype => $dense->dtype, ctx => $dense->context);
-    my %index = (%WHOLE, ctx => $dense->context);
-    my ($rows, @rest) = @{ $dense->shape };
-    my $p = $dense->detach->aspdl;
+    my $is_taped = AI::MXNet::AutoGrad->is_recording;
     if ($stype eq 'csr') {
-        my $columns = $rest[0];
-        my $places = AI::MXNet::Keshi::places($dense->detach);
-        my $count = $places->size;
-        my $which = $count ? $places->aspdl : PDL->zeroes(PDL::longlong(), 0);
-        my $data = $p->flat->index($which)->sever;
-        my $row = $count ? ($which - $which % $columns) / $columns : $which;
-        return {
-            data => _array($data, [$count], %opt),
-            indices => _array($which % $columns, [$count], %index),
-            indptr => _array(_row_ends($row, $rows), [$rows + 1], %index)
-        };
+        my $places = AI::MXNet::Keshi::places($dense->detach)->as_in_context($dense->context);
+        my $data =
+              $places->size
+            ? AI::MXNet::NDArray->take($dense->reshape([-1]), $places)
+            : AI::MXNet::NDArray->empty([0], dtype => $dense->dtype, ctx => $dense->context);
+        return { data => $data, places_of_keys($places, $dense->shape) };
     }
-    my $size = List::Util::product(1, @rest);
-    my $flat = $p->reshape($size, $rows);
-    my $kept = AI::MXNet::Keshi::places(AI::MXNet::NDArray->array(($flat != 0)->orover));
-    my $count = $kept->size;
-    return {
-        data => _array($count ? $flat->dice_axis(1, $kept->aspdl)->sever : undef, [$count, @rest], %opt),
-        indices => $kept->as_in_context($dense->context)
-    };
+    my ($indices, $data) = AI::MXNet::Keshi::filled_rows($dense);
+    $data = AI::MXNet::NDArray->take($dense, $indices) if $is_taped and $indices->size;
+    return { data => $data, indices => $indices };
 }
 
 sub to_dense
 {
     my ($parts, $stype, $shape) = @_;
     my $data = $parts->{data};
-    my %opt = (dtype => $data->dtype, ctx => $data->context);
-    my $dense = AI::MXNet::NDArray->zeros($shape, %opt);
-    my $count = $data->shape->[0] or return $dense;
+    return AI::MXNet::NDArray->zeros($shape, dtype => $data->dtype, ctx => $data->context) if not $parts->{indices}->size;
     my ($rows, @rest) = @$shape;
-    my $at;
-    if ($stype eq 'csr') {
-        $at = _element_rows($parts->{indptr}->aspdl) * $rest[0] + $parts->{indices}->aspdl;
-    } else {
-        my $size = List::Util::product(1, @rest);
-        $at = ($parts->{indices}->aspdl->dummy(0, $size) * $size + PDL->sequence(PDL::longlong(), $size))->flat;
-    }
-    my $p = $dense->aspdl->flat->sever;
-    $p->index($at) .= $data->aspdl->flat;
-    return AI::MXNet::NDArray->array($p, %opt)->reshape($shape);
+    return AI::MXNet::NDArray->_ks_add_rows($data, $parts->{indices}, axis => 0, size => $rows)
+        if $stype eq 'row_sparse';
+    my $where = element_rows($parts) * $rest[0] + $parts->{indices};
+    return AI::MXNet::NDArray->_ks_add_rows($data, $where, axis => 0, size => $rows * $rest[0])->reshape($shape);
 }
 
 # -- reading
@@ -135,6 +140,32 @@ sub from_coordinates
     );
 }
 
+# Some rows and columns of a csr array, both from one number to behind another.
+sub region
+{
+    my ($parts, $shape, $rows, $columns) = @_;
+    my $piece = rows($parts, $shape, $rows->[0], $rows->[1] - 1);
+    my ($from, $to) = @$columns;
+    my $width = $to - $from;
+    my $found = $piece->{parts};
+    return $piece if $width == $shape->[1] or not $found->{indices}->size;
+    my $column = $found->{indices}->aspdl;
+    my $kept = PDL::which(($column >= $from) & ($column < $to));
+    my $row = _element_rows($found->{indptr}->aspdl)->index($kept);
+    my %index = (%WHOLE, ctx => $found->{data}->context);
+    my $count = $kept->nelem;
+    my $data = $count ? AI::MXNet::NDArray->take($found->{data}, _array($kept, [$count], %index)) : undef;
+    $data //= AI::MXNet::NDArray->empty([0], dtype => $found->{data}->dtype, ctx => $index{ctx});
+    return AI::MXNet::NDArray::Sparse::_of_parts(
+        csr => [$rows->[1] - $rows->[0], $width],
+        {
+            data => $data,
+            indices => _array($column->index($kept) - $from, [$count], %index),
+            indptr => _array(_row_ends($row, $rows->[1] - $rows->[0]), [$rows->[1] - $rows->[0] + 1], %index)
+        }
+    );
+}
+
 # Rows of a csr array, both ends included.
 sub rows
 {
@@ -151,29 +182,6 @@ sub rows
             : AI::MXNet::NDArray->empty([0], dtype => $whole->dtype, ctx => $whole->context);
     }
     return AI::MXNet::NDArray::Sparse::_of_parts(csr => [$to - $from + 1, $shape->[1]], \%piece);
-}
-
-sub retained
-{
-    my ($parts, $shape, $ids) = @_;
-    my %seen;
-    my @wanted = grep { !$seen{$_}++ } sort { $a <=> $b } blessed($ids) ? $ids->aspdl->list : @$ids;
-    for my $id (@wanted) {
-        _fail("retain: row $id of $shape->[0]") if $id < 0 or $id >= $shape->[0];
-    }
-    my @have = $parts->{indices}->size ? $parts->{indices}->aspdl->list : ();
-    my %place = map { $have[$_] => $_ } 0 .. $#have;
-    my $data = $parts->{data};
-    my %opt = (dtype => $data->dtype, ctx => $data->context);
-    my @rest = @$shape[1 .. $#$shape];
-    my $kept = AI::MXNet::NDArray->empty([scalar @wanted, @rest], %opt);
-    for my $i (0 .. $#wanted) {
-        my $place = $place{ $wanted[$i] };
-        my $row = $kept->slice([$i, $i]);
-        $row->set(defined $place ? $data->slice([$place, $place]) : 0);
-    }
-    my $indices = _array(PDL->new(PDL::longlong(), \@wanted), [scalar @wanted], %WHOLE, ctx => $data->context);
-    return AI::MXNet::NDArray::Sparse::_of_parts(row_sparse => $shape, { data => $kept, indices => $indices });
 }
 
 # A random csr array whose rows grow by a factor of two: row r has up to 2^(r + 1) elements from its first column on, as far as the
