@@ -116,7 +116,102 @@ my $updated = nd->sgd_update($weight, nd->ones([3, 2]), { lr => 1, out => $weigh
 is($updated->handle, $weight->handle, 'out is what comes back');
 is_sparse($weight, 'row_sparse', [0, 0, -1, -1, 1, 1], 'and is written');
 
+# -- what would not fit in memory as a whole
+
+{
+    my ($rows, $columns) = (1000, 50_000_000);
+    my @at = map { 49_999 * $_ } 0 .. $rows - 1;
+    my $wide = nd->sparse->csr_matrix([[(2) x $rows], \@at, [0 .. $rows]], shape => [$rows, $columns]);
+    my $factors =
+        nd->sparse->row_sparse_array([[map { [$_, 1] } 0 .. 9], [map { $at[$_] } 0 .. 9]], shape => [$columns, 2]);
+    my $product = nd->dot($wide, $factors);
+    is_close($product->slice([0, 10])->reshape([-1]), [(map { (2 * $_, 2) } 0 .. 9), 0, 0], 'csr . row_sparse');
+    my $back = nd->dot($wide, nd->ones([$rows, 2]), transpose_a => 1);
+    is_deeply([$back->stype, $back->shape, $back->data->shape], ['row_sparse', [$columns, 2], [$rows, 2]],
+        'transposed');
+    is_close(($wide + $wide * 2)->data->slice([0, 2]), [6, 6, 6], 'sums of csr');
+    is_close(($wide * $wide)->square->sum(axis => 1)->slice([0, 1]),
+        [16, 16], 'products, functions and sums over columns');
+    is_close(($factors - $factors * 3)->data->slice([8, 9])->reshape([-1]), [-16, -2, -18, -2], 'differences of rows');
+    is_close(nd->_square_sum($factors, axis => 1, keepdims => 1)->data->slice([0, 2])->reshape([-1]),
+        [1, 2, 5], 'square_sum');
+    is_close(nd->sparse->retain($factors, nd->array([$at[3], 7], dtype => 'int64'))->data->reshape([-1]),
+        [0, 0, 3, 1], 'retain');
+    is_close(nd->norm($wide), [sqrt 4 * $rows], 'norm');
+    is_deeply(nd->concat($wide, $wide, dim => 0)->shape, [2 * $rows, $columns], 'concat');
+
+    $factors->attach_grad;
+    my $loss;
+    autograd->record(sub { $loss = nd->dot($wide, $factors)->square->sum + nd->dot($wide, $factors->square)->sum });
+    $loss->backward;
+    my $grad = $factors->grad;
+    is_deeply(
+        [$grad->stype, $grad->data->shape],
+        ['row_sparse', [$rows, 2]],
+        'a gradient of the rows that were touched'
+    );
+    is_close($grad->data->slice([2, 2])->reshape([-1]), [2 * 8 + 2 * 2 * 2, 8 + 4], 'with the right values');
+    my ($mean, $variance) = map { nd->zeros([$columns, 2], stype => 'row_sparse') } 1, 2;
+    nd->sparse->adam_update($factors, $grad, $mean, $variance, { lr => 0.5, beta2 => 0.75, out => $factors });
+    is($factors->data->shape->[0], $rows, 'a lazy update keeps to them');
+    is_close($factors->data->slice([0, 0])->reshape([-1]), [0, 1 - 0.5 * 0.1 * 12 / 6], 'and moves them');
+}
+
+# A lazy update of some rows is the dense one of a weight that has no others.
+for my $case (
+    [sgd_update => 0, {}],
+    [sgd_mom_update => 1, { momentum => 0.9 }],
+    [adam_update => 2, {}],
+    [ftrl_update => 2, {}],
+    [_sparse_adagrad_update => 1, {}],
+    )
+{
+    my ($name, $states, $params) = @$case;
+    for my $stype (qw(default row_sparse)) {
+        my @values = map { nd->random->uniform(low => 0.5, high => 1, shape => [6, 2]) } 0 .. $states;
+        my $change = nd->random->uniform(low => -1, high => 1, shape => [3, 2]);
+        my @whole = map { $_->copy->tostype($stype) } @values;
+        my @some = map { nd->take($_, nd->array([1, 2, 5])) } @values;
+        my $rows = nd->sparse->row_sparse_array([$change, [1, 2, 5]], shape => [6, 2]);
+        my %with = (lr => 0.1, wd => $name =~ /adagrad/ ? 0 : 0.01, %$params);
+        nd->$name($whole[0], $rows, @whole[1 .. $states], { %with, out => $whole[0] });
+        nd->$name($some[0], $change, @some[1 .. $states], { %with, out => $some[0] });
+
+        for my $i (0 .. $states) {
+            my @want = map { [$_->list] } $values[$i]->aspdl->dog;
+            my @new = map { [$_->list] } $some[$i]->aspdl->dog;
+            @want[1, 2, 5] = @new;
+            is_close($whole[$i], [map { @$_ } @want], "$name of $stype, array $i");
+        }
+    }
+}
+
 # -- gradients
+
+my $embed = nd->array([[0, 1], [2, 3], [4, 5], [6, 7]]);
+for my $weight ($embed, $embed->tostype('row_sparse')) {
+    $weight->attach_grad(stype => 'row_sparse');
+    my $y;
+    for (1, 2) {
+        autograd->record(
+            sub {
+                $y = nd->Embedding(nd->array([3, 1, 3]), $weight, input_dim => 4, output_dim => 2, sparse_grad => 1);
+                $y = $y * nd->array([[1, 2], [3, 4], [5, 6]]);
+            }
+        );
+        $y->backward;
+    }
+    is_close($weight->grad->indices, [1, 3], 'an embedding touches rows of a ' . $weight->stype . ' weight');
+    is_sparse($weight->grad, 'row_sparse', [0, 0, 3, 4, 0, 0, 6, 8], 'which get the sums');
+    $weight->grad->set(0);
+    is($weight->grad->data->size, 0, 'and are forgotten');
+    $weight->attach_grad(stype => 'row_sparse', grad_req => 'add');
+    for (1, 2) {
+        autograd->record(sub { $y = $weight->square->sum * $_ + nd->broadcast_mul($weight, nd->ones([1, 2])) });
+        $y->backward;
+    }
+    is_sparse($weight->grad, 'row_sparse', [map { 8 * 6 * $_ + 2 } 0 .. 7], 'gradients that add up, of any operator');
+}
 
 my $w = nd->ones([3, 2]);
 $w->attach_grad(stype => 'row_sparse');

@@ -33,7 +33,7 @@ typedef struct {
 } Call;
 
 static Operator *keshi_operators;
-static size_t keshi_num_operators;
+static size_t keshi_num_operators, keshi_num_public;
 
 static void *keshi_scratch(pTHX_ size_t bytes)
 {
@@ -49,18 +49,25 @@ static Name keshi_name(const char *s)
     return name;
 }
 
-/* Fills the table; process wide, never freed, the same for every interpreter. */
+/* Internal operators that sparse arrays are computed with. */
+static const char *const KESHI_SPARSE[] = { "_ks_csr_dot", "_ks_read_rows", "_ks_owned_rows", "_ks_add_rows" };
+
+/* Fills the table; process wide, never freed, the same for every interpreter. The public operators come first. */
 static void keshi_read_operators(pTHX)
 {
     size_t i, k;
     if (keshi_operators)
         return;
-    keshi_num_operators = ks_op_count();
+    keshi_num_public = ks_op_count();
+    keshi_num_operators = keshi_num_public + C_ARRAY_LENGTH(KESHI_SPARSE);
     Newxz(keshi_operators, keshi_num_operators, Operator);
     for (i = 0; i < keshi_num_operators; i++) {
         Operator *o = &keshi_operators[i];
         KsOpInfo info;
-        CHECK(ks_op_at(i, &o->op));
+        if (i < keshi_num_public)
+            CHECK(ks_op_at(i, &o->op));
+        else
+            CHECK(ks_op_find(KESHI_SPARSE[i - keshi_num_public], &o->op));
         CHECK(ks_op_info(o->op, &info));
         o->name = info.name;
         o->doc = info.doc;

@@ -101,7 +101,7 @@ void
 operators(bool aliases = FALSE)
 PPCODE:
     size_t i, k;
-    for (i = 0; i < keshi_num_operators; i++) {
+    for (i = 0; i < keshi_num_public; i++) {
         KsOpInfo info;
         CHECK(ks_op_info(keshi_operators[i].op, &info));
         mXPUSHs(newSVpv(info.name, 0));

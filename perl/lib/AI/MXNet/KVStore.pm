@@ -154,8 +154,12 @@ sub _rows
     my ($stored, $ids) = @_;
     my ($rows) = AI::MXNet::Keshi::distinct($ids->as_in_context($stored->context));
     return AI::MXNet::NDArray::Sparse->retain($stored, $rows) if $stored->stype ne 'default';
-    return AI::MXNet::NDArray::Sparse->row_sparse_array([AI::MXNet::NDArray->take($stored, $rows), $rows],
-        shape => $stored->shape, ctx => $stored->context, dtype => $stored->dtype);
+    return AI::MXNet::NDArray::Sparse->row_sparse_array(
+        [AI::MXNet::NDArray->take($stored, $rows), $rows],
+        shape => $stored->shape,
+        ctx => $stored->context,
+        dtype => $stored->dtype
+    );
 }
 
 # -- updating where the arrays are

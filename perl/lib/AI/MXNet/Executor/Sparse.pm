@@ -95,13 +95,16 @@ sub _compute
     my ($self, $is_train, $is_recorded) = @_;
     my $mode = $is_recorded ? 'record' : 'pause';
     my $outputs;
-    AI::MXNet::AutoGrad->$mode(sub { $outputs = $self->_run($is_train, $is_recorded) }, train_mode => $is_train ? 1 : 0);
+    AI::MXNet::AutoGrad->$mode(sub { $outputs = $self->_run($is_train, $is_recorded) },
+        train_mode => $is_train ? 1 : 0);
     my $known = $self->{outputs} //= [];
     AI::MXNet::AutoGrad->pause(
         sub {
             for my $i (0 .. $#$outputs) {
                 my ($new, $old) = ($outputs->[$i], $known->[$i]);
-                if ($old and $old->stype eq $new->stype and "@{ $old->shape }" eq "@{ $new->shape }") { $old->set($new) }
+                if ($old and $old->stype eq $new->stype and "@{ $old->shape }" eq "@{ $new->shape }") {
+                    $old->set($new);
+                }
                 else { $known->[$i] = $new->detach }
             }
         }

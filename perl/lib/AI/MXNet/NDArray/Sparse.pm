@@ -364,8 +364,8 @@ sub put_rows
     my $where = $places->slice([$before, $places->size - 1])->reshape([1, -1]);
     AI::MXNet::NDArray->_scatter_set_nd($data, $values, $where, { shape => $data->shape, out => $data });
     return $self->_put({ data => $data, indices => $found }) if not $self->{twin};
-    return $self->take(AI::MXNet::NDArray::Sparse::Parts::to_dense({ data => $data, indices => $found },
-            @$self{qw(stype shape)}));
+    return $self->take(
+        AI::MXNet::NDArray::Sparse::Parts::to_dense({ data => $data, indices => $found }, @$self{qw(stype shape)}));
 }
 
 sub check_format
@@ -499,7 +499,9 @@ sub retain
     _fail('retain: got ' . ($array // 'undef') . ', want a row_sparse array')
         if not _is_sparse($array)
         or $array->{stype} ne 'row_sparse';
-    $ids = AI::MXNet::NDArray->array($ids, dtype => 'int64') if not blessed($ids) or not $ids->isa('AI::MXNet::NDArray');
+    $ids = AI::MXNet::NDArray->array($ids, dtype => 'int64')
+        if not blessed($ids)
+        or not $ids->isa('AI::MXNet::NDArray');
     return AI::MXNet::NDArray::Sparse::Kernels::retain('_sparse_retain', [$array, $ids], {});
 }
 *_sparse_retain = \&retain;

@@ -52,7 +52,11 @@ sub _update_rows
 sub _write
 {
     my ($array, $rows, $values) = @_;
-    AI::MXNet::NDArray->_scatter_set_nd($array, $values, $rows->reshape([1, -1]), { shape => $array->shape, out => $array });
+    AI::MXNet::NDArray->_scatter_set_nd(
+        $array, $values,
+        $rows->reshape([1, -1]),
+        { shape => $array->shape, out => $array }
+    );
     return;
 }
 

@@ -175,7 +175,9 @@ sub simple_bind
         my @of = ($shape, $type, $place->($name));
         push @args, _pooled($own_pool, $name, @of, $stypes->{$name} // 'default');
         push @grads,
-            $requests->[$i] eq 'null' ? undef : _pooled($own_pool, "grad of $name", @of, $grad_stypes->{$name} // 'default');
+            $requests->[$i] eq 'null'
+            ? undef
+            : _pooled($own_pool, "grad of $name", @of, $grad_stypes->{$name} // 'default');
     }
     my %shared_aux = $shared ? %{ $shared->aux_dict } : ();
     my @aux = map {
@@ -205,10 +207,12 @@ sub _storage
         grep { defined $attr->{$_}{__storage_type__} } keys %$attr;
     %stype = (%stype, %$given);
     my %grad = map { $_ => 'row_sparse' } grep { $stype{$_} eq 'row_sparse' } keys %stype;
-    if (grep { ($_->{sparse_grad} // '') =~ /^(?:1|true)$/i } values %$attr) {
+    if (grep { ($_->{sparse_grad} // '') =~ /^(?:1|true)$/i } values %$attr
+        or $self->tojson =~ /"op": "_contrib_SparseEmbedding"/)
+    {
         my $graph = JSON::PP->new->decode($self->tojson);
         for my $node (grep { $_->{op} =~ /Embedding$/ } @{ $graph->{nodes} }) {
-            next if ($node->{attrs}{sparse_grad} // '') !~ /^(?:1|true)$/i;
+            next if $node->{op} eq 'Embedding' and ($node->{attrs}{sparse_grad} // '') !~ /^(?:1|true)$/i;
             my $weight = $graph->{nodes}[$node->{inputs}[1][0]];
             $grad{ $weight->{name} } = 'row_sparse' if $weight->{op} eq 'null';
         }

@@ -185,7 +185,7 @@ sub invoke
     my @results = map {
               !_is_array($_) ? $_
             : $back{ $_->handle } ? $back{ $_->handle }
-            : $stype ne 'default' ? AI::MXNet::NDArray::Sparse->over($_, $stype)
+            : $stype ne 'default' ? AI::MXNet::NDArray::Sparse->over($_, $stype, AI::MXNet::AutoGrad->is_recording)
             : $_
     } ref $result eq 'ARRAY' ? @$result : $result;
     return ref $result eq 'ARRAY' ? \@results : $results[0];

@@ -14,8 +14,18 @@ use Scalar::Util qw(blessed);
 my $nd = 'AI::MXNet::NDArray';
 
 sub _is_sparse { return blessed($_[0]) && $_[0]->isa('AI::MXNet::NDArray::Sparse') }
-sub _is { my ($stype, @arrays) = @_; return !grep { !_is_sparse($_) || $_->stype ne $stype } @arrays }
-sub _alike { my ($first, @rest) = @_; return !grep { "@{ $_->shape }" ne "@{ $first->shape }" } @rest }
+
+sub _is
+{
+    my ($stype, @arrays) = @_;
+    return !grep { !_is_sparse($_) || $_->stype ne $stype } @arrays;
+}
+
+sub _alike
+{
+    my ($first, @rest) = @_;
+    return !grep { "@{ $_->shape }" ne "@{ $first->shape }" } @rest;
+}
 
 sub _of { return AI::MXNet::NDArray::Sparse::_of_parts(@_) }
 
@@ -90,8 +100,11 @@ sub zeros_like
 {
     my ($name, $inputs) = @_;
     my $array = $inputs->[0];
-    return AI::MXNet::NDArray::Sparse->zeros($array->stype, $array->shape, dtype => $array->dtype,
-        ctx => $array->context);
+    return AI::MXNet::NDArray::Sparse->zeros(
+        $array->stype, $array->shape,
+        dtype => $array->dtype,
+        ctx => $array->context
+    );
 }
 
 # -- sums and products of several of one shape
@@ -134,6 +147,7 @@ sub multiplied
     my $keys = $is_csr ? _keys($parts, $shape) : $parts->{indices};
     return _with($lhs, $parts->{data}) if not $keys->size;
     my $other;
+
     if (not _is_sparse($rhs)) {
         $other = $nd->take($is_csr ? $rhs->reshape([-1]) : $rhs, $keys);
     } elsif ($is_csr) {
@@ -151,8 +165,11 @@ sub multiplied
 sub _csr_dot
 {
     my ($parts, $indices, $rhs, $columns, $transpose) = @_;
-    return $nd->_ks_csr_dot($parts->{data}, $indices, $parts->{indptr}, $rhs, columns => $columns,
-        transpose_a => $transpose ? 1 : 0);
+    return $nd->_ks_csr_dot(
+        $parts->{data}, $indices, $parts->{indptr}, $rhs,
+        columns => $columns,
+        transpose_a => $transpose ? 1 : 0
+    );
 }
 
 sub dot
@@ -233,13 +250,15 @@ sub _sums
     return if not $parts->{indices}->size;
     my $keep = $params->{keepdims};
     return $data->sum->reshape([$keep ? (1, 1) : 1]) if @$axes != 1;
+
     if ($axes->[0] == 1) {
         my $where = $is_csr ? AI::MXNet::NDArray::Sparse::Parts::element_rows($parts) : $parts->{indices};
         my $sums = $is_csr ? $data : $data->sum(axis => 1);
         $sums = $nd->_ks_add_rows($sums, $where, axis => 0, size => $rows);
         return $keep ? $sums->reshape([$rows, 1]) : $sums;
     }
-    my $sums = $is_csr ? $nd->_ks_add_rows($data, $parts->{indices}, axis => 0, size => $columns) : $data->sum(axis => 0);
+    my $sums =
+        $is_csr ? $nd->_ks_add_rows($data, $parts->{indices}, axis => 0, size => $columns) : $data->sum(axis => 0);
     return $keep ? $sums->reshape([1, $columns]) : $sums;
 }
 

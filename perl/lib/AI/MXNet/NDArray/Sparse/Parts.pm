@@ -71,21 +71,19 @@ sub places_of_keys
     );
 }
 
-# The parts share nothing with the array; while recording, the tape knows where they come from.
+# The parts share nothing with the array.
 sub of_dense
 {
     my ($dense, $stype) = @_;
-    my $is_taped = AI::MXNet::AutoGrad->is_recording;
     if ($stype eq 'csr') {
         my $places = AI::MXNet::Keshi::places($dense->detach)->as_in_context($dense->context);
         my $data =
-              $places->size
+            $places->size
             ? AI::MXNet::NDArray->take($dense->reshape([-1]), $places)
             : AI::MXNet::NDArray->empty([0], dtype => $dense->dtype, ctx => $dense->context);
         return { data => $data, places_of_keys($places, $dense->shape) };
     }
     my ($indices, $data) = AI::MXNet::Keshi::filled_rows($dense);
-    $data = AI::MXNet::NDArray->take($dense, $indices) if $is_taped and $indices->size;
     return { data => $data, indices => $indices };
 }
 
@@ -93,7 +91,8 @@ sub to_dense
 {
     my ($parts, $stype, $shape) = @_;
     my $data = $parts->{data};
-    return AI::MXNet::NDArray->zeros($shape, dtype => $data->dtype, ctx => $data->context) if not $parts->{indices}->size;
+    return AI::MXNet::NDArray->zeros($shape, dtype => $data->dtype, ctx => $data->context)
+        if not $parts->{indices}->size;
     my ($rows, @rest) = @$shape;
     return AI::MXNet::NDArray->_ks_add_rows($data, $parts->{indices}, axis => 0, size => $rows)
         if $stype eq 'row_sparse';
