@@ -3,8 +3,7 @@
 use crate::guard::guard;
 use crate::handle::{array, give, out};
 use crate::types::KsArray;
-use keshi::autograd::node::Rows;
-use keshi::ops::sparse;
+use keshi::rows::{self, Rows};
 use keshi::{Array, DType, GradReq, bail};
 use std::ffi::c_int;
 use std::ptr;
@@ -100,7 +99,7 @@ pub unsafe extern "C" fn ks_array_distinct(
     guard("ks_array_distinct", || {
         let (to_values, to_places) = (out(values, "values")?, out(places, "places")?);
         // SAFETY: the caller's promise.
-        let (values, places) = sparse::distinct(unsafe { array(a, "a") }?.tensor())?;
+        let (values, places) = rows::distinct(unsafe { array(a, "a") }?.tensor())?;
         // SAFETY: the caller's promise.
         unsafe {
             to_values.set(give(Array::from(values)));
@@ -127,7 +126,7 @@ pub unsafe extern "C" fn ks_array_filled_rows(
         if a.ndim() == 0 {
             bail!(Shape, "an array without axes has no rows");
         }
-        let rows = sparse::filled_rows(a.tensor())?;
+        let rows = rows::filled(a.tensor())?;
         let [indices, data] = [rows.indices, rows.data].map(|t| give(Array::from(t)));
         // SAFETY: the caller's promise.
         unsafe {

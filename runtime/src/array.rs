@@ -1,10 +1,11 @@
 //! The public handle: a tensor and where it came from. Cloning gives a second handle on the same array: same memory,
 //! same history, same gradient.
 
-use crate::autograd::node::{Edge, GradReq, Kind, Node, Rows};
+use crate::autograd::node::{Edge, GradReq, Kind, Node};
 use crate::device::Device;
 use crate::dtype::{DType, Elem};
 use crate::error::Result;
+use crate::rows::Rows;
 use crate::shape::show;
 use crate::tensor::Tensor;
 use std::fmt;

@@ -3,7 +3,7 @@
 
 use crate::array::Array;
 use crate::autograd::mode::Scope;
-use crate::autograd::node::{Call, Edge, GradReq, Kept, Kind, Leaf, Node, Rows};
+use crate::autograd::node::{Call, Edge, GradReq, Kept, Kind, Leaf, Node};
 use crate::error::{Error, Result};
 use crate::invoke::invoke;
 use crate::kernels::copy;
@@ -14,6 +14,7 @@ use crate::ops::params::Params;
 use crate::ops::reduce;
 use crate::ops::sparse;
 use crate::ops::vjp::{Grads, Meta, Vjp};
+use crate::rows::{self, Rows};
 use crate::shape::show;
 use crate::tensor::Tensor;
 use crate::watch;
@@ -111,7 +112,7 @@ pub fn backward_watched(
         let whole = slots[0].take().map(|sum| sum.grad);
         if leaf.by_rows() {
             let mut pieces = pieces.remove(&node.seq).unwrap_or_default();
-            pieces.extend(whole.map(|g| sparse::filled_rows(g.tensor())).transpose()?);
+            pieces.extend(whole.map(|g| rows::filled(g.tensor())).transpose()?);
             return deliver_rows(leaf, pieces);
         }
         whole.map_or(Ok(()), |g| deliver(leaf, g))

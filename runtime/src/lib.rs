@@ -1,7 +1,7 @@
 //! Keshi: a CPU tensor runtime with a dynamic autograd tape.
 //!
 //! A module may use only what stands above it here: `error dtype device`, `rng`, `shape`, `storage`, `tensor`, `serialize`,
-//! `files`, `simd`, `kernels`, `ops`, `autograd`, `array`, `watch`, `invoke`, `backward`, `fluent`, `views`, `custom`,
+//! `files`, `simd`, `kernels`, `rows`, `ops`, `autograd`, `array`, `watch`, `invoke`, `backward`, `fluent`, `views`, `custom`,
 //! `einsum`, `gradcheck`, `graph`. One knot is allowed:
 //! gradient rules in `ops` are written with [`Array`]s and the calls of `fluent`.
 
@@ -21,6 +21,8 @@ pub mod serialize;
 pub mod simd;
 
 pub mod kernels;
+
+pub mod rows;
 
 #[macro_use]
 pub mod ops;

@@ -5,6 +5,7 @@ use crate::error::Result;
 use crate::ops::def::{Gradient, OpDef};
 use crate::ops::params::Params;
 use crate::ops::vjp::Meta;
+use crate::rows::Rows;
 use crate::shape::Dims;
 use crate::tensor::Tensor;
 use smallvec::SmallVec;
@@ -73,15 +74,6 @@ impl Saved {
         }
         Ok(&self.tensor)
     }
-}
-
-/// A gradient of which only some rows are there; the others are zero.
-#[derive(Clone)]
-pub struct Rows {
-    /// Which rows, int64. Ascending and each once in a finished gradient, in any order in what a rule gives.
-    pub indices: Tensor,
-    /// The rows.
-    pub data: Tensor,
 }
 
 /// A variable: an array that wants a gradient.

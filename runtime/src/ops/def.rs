@@ -6,9 +6,9 @@ use super::params::{ParamDef, ParamSet, Params};
 use super::samples::{Case, Draw, Samples};
 use super::vjp::{Grads, Vjp};
 use crate::array::Array;
-use crate::autograd::node::Rows;
 use crate::device::Device;
 use crate::error::Result;
+use crate::rows::Rows;
 use crate::shape::Dims;
 use crate::tensor::Tensor;
 

@@ -9,12 +9,11 @@ use super::params::Params;
 use super::samples::{Case, Draw, Fill};
 use super::vjp::{Grads, Vjp};
 use crate::array::Array;
-use crate::autograd::node::Rows;
 use crate::dtype::DType;
 use crate::error::Result;
 use crate::fluent::call;
-use crate::kernels::index::whole;
 use crate::kernels::sparse::{self, Places};
+use crate::rows::{self, Rows, array, numbers};
 use crate::shape::{Dims, show};
 use crate::tensor::Tensor;
 use smallvec::smallvec;
@@ -25,17 +24,6 @@ params! {
         columns: usize, "number of columns of the sparse matrix";
         transpose_a: bool = false, "whether it is transposed";
     }
-}
-
-/// Indices of any dtype as whole numbers.
-fn indices(t: &Tensor) -> Vec<i64> {
-    let mut out = vec![0; t.size()];
-    whole(t.span(), 0, &mut out);
-    out
-}
-
-fn numbers(v: &[i64], like: &Tensor) -> Result<Tensor> {
-    Tensor::from_slice(v, &[v.len()], like.device())
 }
 
 fn one_axis(s: &Shapes<'_>, inputs: &[usize]) -> Result<()> {
@@ -67,7 +55,7 @@ fn with_places<R>(
     width: usize,
     f: impl FnOnce(Places<'_>) -> Result<R>,
 ) -> Result<R> {
-    let (columns, ends) = (indices(columns), indices(ends));
+    let (columns, ends) = (numbers(columns), numbers(ends));
     if columns.len() != count {
         bail!(Shape, "there must be an index for each value, got {}, want {count}", columns.len());
     }
@@ -126,12 +114,12 @@ fn rows_dot(d: &Vjp<'_>) -> Result<Rows> {
     let p: &CsrDot = d.p();
     let [values, columns, ends] = [0, 1, 2].map(|i| d.input(i));
     if p.transpose_a {
-        return filled_rows(dotted(values, columns, ends, d.grad(), p.columns, false).tensor());
+        return rows::filled(dotted(values, columns, ends, d.grad(), p.columns, false).tensor());
     }
-    let (found, places) = sparse::distinct(&indices(columns.tensor()));
-    let places = Array::from(numbers(&places, columns.tensor())?);
+    let (found, places) = sparse::distinct(&numbers(columns.tensor()));
+    let places = Array::from(array(&places, columns.tensor())?);
     let data = dotted(values, &places, ends, d.grad(), found.len(), true);
-    Ok(Rows { indices: numbers(&found, columns.tensor())?, data: data.tensor().clone() })
+    Ok(Rows { indices: array(&found, columns.tensor())?, data: data.tensor().clone() })
 }
 
 fn shape_sample(s: &mut Shapes<'_>) -> Result<()> {
@@ -184,7 +172,7 @@ fn shape_read(s: &mut Shapes<'_>) -> Result<()> {
 
 fn run_read(r: &Run<'_>) -> Result<()> {
     let n = r.outs[0].dims()[1..].iter().product();
-    sparse::read(&indices(r.ins[1]), &indices(r.ins[2]), n, r.ins[0].span(), r.outs[0].span());
+    sparse::read(&numbers(r.ins[1]), &numbers(r.ins[2]), n, r.ins[0].span(), r.outs[0].span());
     Ok(())
 }
 
@@ -194,28 +182,10 @@ fn grad_read(d: &Vjp<'_>) -> Result<Grads> {
     Ok(smallvec![d.needs(0).then(back), None, None])
 }
 
-/// The distinct numbers in an array, ascending, and for each number which of them it is.
-pub fn distinct(values: &Tensor) -> Result<(Tensor, Tensor)> {
-    let (found, places) = sparse::distinct(&indices(values));
-    Ok((numbers(&found, values)?, numbers(&places, values)?))
-}
-
-/// The rows of an array that are not 0; it has an axis.
-pub fn filled_rows(whole: &Tensor) -> Result<Rows> {
-    let n = whole.dims()[1..].iter().product();
-    let found = sparse::filled(whole.span(), n);
-    let mut dims: Dims = whole.dims().into();
-    dims[0] = found.len();
-    let data = Tensor::empty(&dims, whole.dtype(), whole.device())?;
-    let all: Vec<i64> = (0..whole.dims()[0] as i64).collect();
-    sparse::read(&all, &found, n, whole.span(), data.span());
-    Ok(Rows { indices: numbers(&found, whole)?, data })
-}
-
 /// One gradient of several, whose rows ascend. `None` of none.
 pub fn merged_rows(mut pieces: Vec<Rows>) -> Result<Option<Rows>> {
     let Some(first) = pieces.first() else { return Ok(None) };
-    let all: Vec<i64> = pieces.iter().flat_map(|p| indices(&p.indices)).collect();
+    let all: Vec<i64> = pieces.iter().flat_map(|p| numbers(&p.indices)).collect();
     let (found, places) = sparse::distinct(&all);
     if pieces.len() == 1 && found == all {
         // What a rule gives may be memory of others: a head gradient, or the gradient of another variable.
@@ -224,8 +194,7 @@ pub fn merged_rows(mut pieces: Vec<Rows>) -> Result<Option<Rows>> {
         own.assign(&data)?;
         return Ok(Some(Rows { indices, data: own }));
     }
-    let (indices, places) =
-        (numbers(&found, &first.indices)?, Array::from(numbers(&places, &first.indices)?));
+    let (indices, places) = (array(&found, &first.indices)?, Array::from(array(&places, &first.indices)?));
     let arrays: Vec<Array> = pieces.drain(..).map(|p| Array::from(p.data)).collect();
     let data = if let [one] = arrays.as_slice() { one.clone() } else { concat(&arrays, 0) };
     let data = added_rows(&data, &places, 0, found.len(), TakeMode::Clip);
@@ -295,7 +264,7 @@ table! {
             }
             Ok(smallvec![d.needs(0).then(|| d.grad().clone()), None, None])
         })
-        .rows(2, |d| Ok(Rows { indices: numbers(&indices(d.input(1).tensor()), d.grad().tensor())?, data: d.grad().tensor().clone() }))
+        .rows(2, |d| Ok(Rows { indices: array(&numbers(d.input(1).tensor()), d.grad().tensor())?, data: d.grad().tensor().clone() }))
         .no_samples("the gradient goes to a variable that keeps rows; see the tests of this file");
 }
 

@@ -7,13 +7,12 @@ use super::super::samples::{Case, Draw, Fill};
 use super::super::vjp::{Grads, Vjp};
 use super::like_first;
 use crate::array::Array;
-use crate::autograd::node::Rows;
 use crate::dtype::DType;
 use crate::error::Result;
 use crate::fluent::call;
 use crate::kernels::index::{self, Rows as Blocks, Wild, outside};
+use crate::rows::{self, Rows};
 use crate::shape::{Dims, resolve_axis, show, size_of_dims};
-use crate::tensor::Tensor;
 use smallvec::smallvec;
 
 choices! {
@@ -172,12 +171,10 @@ fn grad_embedding(d: &Vjp<'_>) -> Result<Grads> {
 /// The gradient of the weight as the rows that were looked up.
 fn rows_embedding(d: &Vjp<'_>) -> Result<Rows> {
     let (g, n) = (d.grad(), d.in_dims(1)[0]);
-    let count = d.input(0).size();
-    let mut indices = vec![0; count];
-    index::whole(d.input(0).tensor().span(), 0, &mut indices);
+    let mut indices = rows::numbers(d.input(0).tensor());
     indices.iter_mut().for_each(|i| *i = Wild::Clip.row(*i, n) as i64);
-    let data = g.tensor().with_dims(&[count, d.in_dims(1)[1]])?;
-    Ok(Rows { indices: Tensor::from_slice(&indices, &[count], g.device())?, data })
+    let data = g.tensor().with_dims(&[indices.len(), d.in_dims(1)[1]])?;
+    Ok(Rows { indices: rows::array(&indices, g.tensor())?, data })
 }
 
 fn embedding_case(d: &mut Draw) -> Case {
