@@ -18,6 +18,8 @@ pub mod others;
 pub mod pad;
 pub mod par;
 pub mod picture;
+pub mod picture_batch;
+pub mod picture_encode;
 pub mod pool;
 pub mod product;
 pub mod random;

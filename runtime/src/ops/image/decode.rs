@@ -35,7 +35,7 @@ fn colour(flag: i64, to_rgb: bool) -> Result<Colour> {
     }
 }
 
-fn bytes(buf: &Tensor) -> Result<&[u8]> {
+pub(super) fn bytes(buf: &Tensor) -> Result<&[u8]> {
     if buf.dtype() != DType::U8 || buf.ndim() != 1 {
         bail!(
             Dtype,

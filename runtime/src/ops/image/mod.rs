@@ -2,8 +2,10 @@
 //! an integer dtype it is kept at its end.
 
 pub mod augment;
+pub mod batch;
 pub mod border;
 pub mod decode;
+pub mod encode;
 pub mod place;
 pub mod resize;
 pub mod tensor;

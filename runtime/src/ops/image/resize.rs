@@ -27,7 +27,7 @@ params! {
     }
 }
 
-fn interp(code: i64) -> Result<Interp> {
+pub(super) fn interp(code: i64) -> Result<Interp> {
     Ok(match code {
         0 => Interp::Nearest,
         1 => Interp::Linear,

@@ -1,0 +1,230 @@
+//! Batches of pictures for training: each file is decoded, made smaller, cut, mirrored and laid out in planes by one thread,
+//! while others do the same with its neighbours.
+
+use super::par;
+use super::picture::{self, Colour};
+use super::resize::{Images, Interp, resize};
+use crate::dtype::Elem;
+use crate::error::{Error, Result};
+use crate::storage::Span;
+use std::sync::Mutex;
+
+/// What every picture of the batch becomes.
+#[derive(Clone, Copy)]
+pub struct Frame {
+    /// Rows.
+    pub height: usize,
+    /// Pixels of a row.
+    pub width: usize,
+    /// One plane, or three.
+    pub colour: Colour,
+    /// What the shorter side is resized to before anything is cut; 0 for nothing.
+    pub shorter: usize,
+    /// Whether the whole picture is squeezed into the frame, and nothing is cut.
+    pub whole: bool,
+    /// How values between pixels are made.
+    pub interp: Interp,
+}
+
+/// Where one picture is cut: what part of the room that is left goes to its left and above; `None` is the middle.
+#[derive(Clone, Copy, Default)]
+pub struct Place {
+    /// From 0 up to, but not including, 1.
+    pub across: Option<f64>,
+    /// From 0 up to, but not including, 1.
+    pub down: Option<f64>,
+    /// Whether columns come in opposite order.
+    pub mirrored: bool,
+}
+
+/// Rows of pixels.
+struct Sheet {
+    height: usize,
+    width: usize,
+    channels: usize,
+    pixels: Vec<u8>,
+}
+
+impl Sheet {
+    fn images(&self) -> Images {
+        Images { count: 1, height: self.height, width: self.width, channels: self.channels }
+    }
+
+    fn decoded(file: &[u8], colour: Colour) -> Result<Sheet> {
+        let (height, width) = picture::size(file)?;
+        let channels = if colour == Colour::Grey { 1 } else { 3 };
+        let mut pixels = vec![0; height * width * channels];
+        picture::decode(file, colour, &mut pixels)?;
+        Ok(Sheet { height, width, channels, pixels })
+    }
+
+    fn resized(mut self, height: usize, width: usize, interp: Interp) -> Result<Sheet> {
+        if (height, width) == (self.height, self.width) {
+            return Ok(self);
+        }
+        if height == 0 || width == 0 {
+            bail!(
+                Shape,
+                "a picture of {}x{} pixels cannot become one of {width}x{height}",
+                self.width,
+                self.height
+            );
+        }
+        let mut to =
+            Sheet { height, width, channels: self.channels, pixels: vec![0; height * width * self.channels] };
+        let (x, y) = (self.images(), to.images());
+        // SAFETY: both live as long as the call, and are as long as they say.
+        let span = |v: &mut [u8]| unsafe { Span::new(v.as_mut_ptr(), v.len(), u8::DTYPE) };
+        resize(interp, x, span(&mut self.pixels), y, span(&mut to.pixels));
+        Ok(to)
+    }
+
+    /// With its shorter side of that length.
+    fn shortened(self, side: usize, interp: Interp) -> Result<Sheet> {
+        let (h, w) = (self.height, self.width);
+        let (h, w) = if h > w { (side * h / w, side) } else { (side, side * w / h) };
+        self.resized(h, w, interp)
+    }
+
+    /// The window of the frame's ratio, as large as it fits.
+    fn cut(self, frame: &Frame, place: Place) -> Result<Sheet> {
+        let (mut w, mut h) = (frame.width as f64, frame.height as f64);
+        if (self.height as f64) < h {
+            (w, h) = (w * self.height as f64 / h, self.height as f64);
+        }
+        if (self.width as f64) < w {
+            (w, h) = (self.width as f64, h * self.width as f64 / w);
+        }
+        let (w, h) = (w as usize, h as usize);
+        let start = |room: usize, part: Option<f64>| match part {
+            None => room / 2,
+            Some(p) => ((room + 1) as f64 * p.clamp(0.0, 1.0)) as usize,
+        };
+        let x = start(self.width - w, place.across).min(self.width - w);
+        let y = start(self.height - h, place.down).min(self.height - h);
+        let row = w * self.channels;
+        let mut window =
+            Sheet { height: h, width: w, channels: self.channels, pixels: Vec::with_capacity(h * row) };
+        for line in y..y + h {
+            let from = (line * self.width + x) * self.channels;
+            window.pixels.extend_from_slice(&self.pixels[from..from + row]);
+        }
+        window.resized(frame.height, frame.width, frame.interp)
+    }
+}
+
+/// The file as the pixels of the frame, still unmirrored.
+fn framed(file: &[u8], frame: &Frame, place: Place) -> Result<Sheet> {
+    let mut sheet = Sheet::decoded(file, frame.colour)?;
+    if frame.shorter > 0 {
+        sheet = sheet.shortened(frame.shorter, frame.interp)?;
+    }
+    if frame.whole { sheet.resized(frame.height, frame.width, frame.interp) } else { sheet.cut(frame, place) }
+}
+
+/// Fills `out` with planes, picture by picture: `value(channel, byte)` of every pixel. Fails with the first picture that cannot be had.
+pub fn load<T: Elem>(
+    files: &[&[u8]],
+    frame: &Frame,
+    place: impl Fn(usize) -> Place + Sync,
+    value: impl Fn(usize, u8) -> T + Sync,
+    out: Span,
+) -> Result<()> {
+    let planes = if frame.colour == Colour::Grey { 1 } else { 3 };
+    let (plane, width) = (frame.height * frame.width, frame.width);
+    assert!(out.len() == files.len() * planes * plane && out.dtype() == T::DTYPE);
+    let first: Mutex<Option<(usize, Error)>> = Mutex::new(None);
+    par::chunks(files.len(), 1, |i, _| {
+        let place = place(i);
+        match framed(files[i], frame, place) {
+            Ok(sheet) => {
+                for c in 0..planes {
+                    // SAFETY: this plane is this chunk's.
+                    let to = unsafe { out.sub((i * planes + c) * plane, plane).slice_mut::<T>() };
+                    for (row, to) in sheet.pixels.chunks_exact(width * planes).zip(to.chunks_exact_mut(width))
+                    {
+                        let bytes = row[c..].iter().step_by(planes).map(|&b| value(c, b));
+                        if place.mirrored {
+                            to.iter_mut().rev().zip(bytes).for_each(|(t, v)| *t = v);
+                        } else {
+                            to.iter_mut().zip(bytes).for_each(|(t, v)| *t = v);
+                        }
+                    }
+                }
+            }
+            Err(e) => {
+                let mut first = first.lock().unwrap_or_else(|e| e.into_inner());
+                if first.as_ref().is_none_or(|(k, _)| i < *k) {
+                    *first = Some((i, e));
+                }
+            }
+        }
+    });
+    match first.into_inner().unwrap_or_else(|e| e.into_inner()) {
+        Some((i, e)) => bail!(Argument, "picture {i}: {e}"),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::picture_encode::{Pixels, png};
+    use super::*;
+
+    /// Bytes that tell their place: row, column, and both.
+    fn file(height: usize, width: usize) -> Vec<u8> {
+        let bytes: Vec<u8> = (0..height * width)
+            .flat_map(|i| [i / width, i % width, 10 * (i / width) + i % width])
+            .map(|v| v as u8)
+            .collect();
+        png(Pixels { height, width, channels: 3, bytes: &bytes }, 3).unwrap()
+    }
+
+    fn run(files: &[Vec<u8>], frame: &Frame, places: &[Place]) -> Result<Vec<u8>> {
+        let files: Vec<&[u8]> = files.iter().map(|f| &f[..]).collect();
+        let mut out = vec![0u8; files.len() * 3 * frame.height * frame.width];
+        // SAFETY: it lives as long as the call.
+        let span = unsafe { Span::new(out.as_mut_ptr(), out.len(), u8::DTYPE) };
+        load(&files, frame, |i| places[i], |_, b| b, span)?;
+        Ok(out)
+    }
+
+    const FRAME: Frame =
+        Frame { height: 2, width: 3, colour: Colour::Rgb, shorter: 0, whole: false, interp: Interp::Nearest };
+
+    #[test]
+    fn windows_lie_where_they_are_asked_for() {
+        let at = |across, down, mirrored| Place { across, down, mirrored };
+        let places = [
+            at(None, None, false),
+            at(Some(0.0), Some(0.0), false),
+            at(Some(0.999), Some(0.999), false),
+            at(None, None, true),
+        ];
+        let out = run(&vec![file(6, 7); 4], &FRAME, &places).unwrap();
+        let blue = |i: usize| &out[i * 18 + 12..(i + 1) * 18];
+        assert_eq!(blue(0), [22, 23, 24, 32, 33, 34]);
+        assert_eq!(blue(1), [0, 1, 2, 10, 11, 12]);
+        assert_eq!(blue(2), [44, 45, 46, 54, 55, 56]);
+        assert_eq!(blue(3), [24, 23, 22, 34, 33, 32]);
+    }
+
+    #[test]
+    fn small_pictures_are_enlarged_and_whole_ones_squeezed() {
+        let out = run(&[file(1, 9)], &FRAME, &[Place::default()]).unwrap();
+        assert_eq!(out[6..12], [4, 4, 4, 4, 4, 4], "one column, stretched");
+        let whole = Frame { whole: true, ..FRAME };
+        assert_eq!(run(&[file(4, 9)], &whole, &[Place::default()]).unwrap()[12..], [0, 3, 6, 20, 23, 26]);
+        let short = Frame { shorter: 2, ..FRAME };
+        assert_eq!(run(&[file(4, 6)], &short, &[Place::default()]).unwrap()[12..], [0, 2, 4, 20, 22, 24]);
+    }
+
+    #[test]
+    fn the_first_bad_file_is_named() {
+        let mut files = vec![file(3, 3); 40];
+        files[7] = b"no".to_vec();
+        files[30] = vec![];
+        let e = run(&files, &FRAME, &[Place::default(); 40]).unwrap_err();
+        assert!(e.to_string().contains("picture 7: "), "{e}");
+    }
+}
