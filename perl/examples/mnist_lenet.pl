@@ -7,24 +7,14 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use AI::MXNet qw(mx);
 use AI::MXNet::Gluon qw(gluon);
-use Example::MNIST qw(digits train);
+use Example::MNIST qw(digits lenet train);
 
 my ($epochs, $file) = @ARGV;
 mx->random->seed(1);
 srand 1;
 
-my $net = nn->HybridSequential;
-$net->add(
-    nn->Conv2D(20, 5, activation => 'relu'),
-    nn->MaxPool2D(2, 2),
-    nn->Conv2D(50, 5, activation => 'relu'),
-    nn->MaxPool2D(2, 2),
-    nn->Flatten,
-    nn->Dense(500, activation => 'relu'),
-    nn->Dense(10)
-);
+my $net = lenet();
 $net->initialize(mx->init->Xavier);
-$net->hybridize;
 print "$net\n";
 
 my $trainer = gluon->Trainer($net->collect_params, 'sgd', { learning_rate => 0.05, momentum => 0.9 });

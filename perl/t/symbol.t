@@ -112,4 +112,13 @@ my ($x, $y) = map { mx->sym->Variable($_) } qw(x y);
     dies_with(sub { $open->(($x) x 4) }, qr/^compose: open got 4 inputs, want at most 3/, 'nor too many');
 }
 
+# undef for a parameter that must be given, and may be None
+
+is_close(
+    mx->sym->slice_axis(mx->sym->var('x'), axis => 1, begin => 1, end => undef)
+        ->eval(args => { x => nd->array([[1, 2, 3]]) })->[0],
+    [2, 3],
+    'to the end'
+);
+
 done_testing;

@@ -4,12 +4,13 @@ use strict;
 use warnings;
 use AI::MXNet qw(mx);
 use AI::MXNet::Gluon qw(gluon);
+use Example::Progress qw(bar finish_line);
 use Exporter qw(import);
 use Time::HiRes qw(time);
 
-# What the MNIST examples share: the digits in batches, a training loop that shows how it goes, and the test.
+# What the MNIST examples share: the digits in batches, LeNet, a training loop that shows how it goes, and the test.
 
-our @EXPORT_OK = qw(digits train accuracy);
+our @EXPORT_OK = qw(digits lenet pictures train accuracy);
 
 # The files that `make data` fetches, or those that are named in the environment.
 sub _folder
@@ -36,30 +37,27 @@ sub digits
 }
 
 # Bytes as numbers between 0 and 1: batch, channel, height, width.
-sub _pictures
+sub pictures
 {
     my $bytes = shift;
     return $bytes->astype('float32')->reshape([-1, 1, 28, 28]) / 255;
 }
 
-$| = 1;                      ## no critic (RequireLocalizedPunctuationVars)
-my $terminal = -t STDOUT;    ## no critic (ProhibitInteractiveTest)
-
-# A bar that is drawn over itself on a terminal; elsewhere nothing is shown before the end.
-sub _bar
+# The convolutional network of the examples, with its parameters still to be had.
+sub lenet
 {
-    my ($done, $all, $text) = @_;
-    return if not $terminal;
-    my $filled = int 30 * $done / $all;
-    printf "\r[%s%s] %s ", '=' x $filled, ' ' x (30 - $filled), $text;
-    return;
-}
-
-sub _finish_line
-{
-    my $text = shift;
-    print $terminal ? "\r\e[K$text\n" : "$text\n";
-    return;
+    my $net = nn->HybridSequential;
+    $net->add(
+        nn->Conv2D(20, 5, activation => 'relu'),
+        nn->MaxPool2D(2, 2),
+        nn->Conv2D(50, 5, activation => 'relu'),
+        nn->MaxPool2D(2, 2),
+        nn->Flatten,
+        nn->Dense(500, activation => 'relu'),
+        nn->Dense(10)
+    );
+    $net->hybridize;
+    return $net;
 }
 
 # One pass over the digits after another; returns the accuracy on the test digits after the last.
@@ -76,7 +74,7 @@ sub train
         my $total = $batches->len;
         my $batch_number = 0;
         while (defined(my $batch = <$batches>)) {
-            my ($pictures, $labels) = (_pictures($batch->[0]), $batch->[1]->astype('float32'));
+            my ($pictures, $labels) = (pictures($batch->[0]), $batch->[1]->astype('float32'));
             my ($scores, $loss);
             autograd->record(
                 sub {
@@ -90,7 +88,7 @@ sub train
             $sum += $loss->sum->asscalar;
             $right += ($scores->argmax({ axis => 1 }) == $labels)->sum->asscalar;
             next if ++$batch_number % 10;
-            _bar(
+            bar(
                 $batch_number, $total, sprintf 'epoch %d  loss %.4f  %.0f images/s',
                 $epoch,
                 $sum / $seen,
@@ -99,7 +97,7 @@ sub train
         }
         my $speed = $seen / (time - $start);
         $accuracy = accuracy($net, $arg{test});
-        _finish_line(
+        finish_line(
             sprintf 'epoch %d  loss %.4f  training accuracy %.2f %%  test accuracy %.2f %%  %.0f images/s',
             $epoch,
             $sum / $seen,
@@ -117,7 +115,7 @@ sub accuracy
     my ($seen, $right) = (0, 0);
     while (defined(my $batch = <$batches>)) {
         my $labels = $batch->[1]->astype('float32');
-        $right += ($net->(_pictures($batch->[0]))->argmax({ axis => 1 }) == $labels)->sum->asscalar;
+        $right += ($net->(pictures($batch->[0]))->argmax({ axis => 1 }) == $labels)->sum->asscalar;
         $seen += $labels->len;
     }
     return $right / $seen;

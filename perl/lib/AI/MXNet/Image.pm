@@ -54,6 +54,32 @@ sub imread
     return AI::MXNet::NDArray->_cvimread({ filename => $file, %{ _options(imread => @options) } });
 }
 
+# Bytes of a file: quality 1 to 100 for .jpg, 0 to 9 for .png.
+sub imencode
+{
+    my ($class, $picture, %given) = @_;
+    my %option = (img_fmt => '.png', quality => undef, %given);
+    my ($kind) = lc($option{img_fmt}) =~ /^\.?(jpe?g|png)$/
+        or AI::MXNet::Keshi::fail("imencode: img_fmt got $option{img_fmt}, want .jpg or .png");
+    my ($format, $quality) = $kind eq 'png' ? (png => 3) : (jpeg => 95);
+    my $file =
+        AI::MXNet::NDArray->_picture_encode($picture, { format => $format, quality => $option{quality} // $quality });
+    my $bytes = $file->aspdl;
+    return substr ${ $bytes->get_dataref }, 0, $file->size;
+}
+
+# The end of the name tells the kind of file.
+sub imwrite
+{
+    my ($class, $name, $picture, %option) = @_;
+    my ($kind) = $name =~ /(\.\w+)\z/;
+    my $bytes = $class->imencode($picture, img_fmt => $kind // '', %option);
+    open my $out, '>:raw', $name or AI::MXNet::Keshi::fail("imwrite: cannot write $name: $!");
+    print {$out} $bytes;
+    close $out or AI::MXNet::Keshi::fail("imwrite: cannot write $name: $!");
+    return;
+}
+
 sub imresize
 {
     my ($class, $src, $width, $height, $interp) = @_;
@@ -151,6 +177,7 @@ AI::MXNet::Image - pictures: decoding, resizing, cropping, changing
     my $picture = nd->ones([40, 60, 3], dtype => 'uint8') * 100;
     my ($crop, $box) = mx->image->center_crop(mx->image->resize_short($picture, 20), [16, 16]);
     print "@{ $crop->shape }, from @$box\n";                           # 16 16 3, from 7 2 16 16
+    my $again = mx->image->imdecode(mx->image->imencode($crop, img_fmt => '.png'));
     my $changed = [$crop];
     for my $change (@{ mx->image->CreateAugmenter(data_shape => [3, 8, 8], rand_crop => 1, rand_mirror => 1) }) {
         $changed = [map { @{ $change->($_) } } @$changed];
@@ -169,6 +196,11 @@ Lanczos.
 =item imread($file, flag => 1, to_rgb => 1), imdecode($bytes, ...)
 
 A JPEG or PNG picture as uint8, grey with C<flag> 0.
+
+=item imencode($picture, img_fmt => '.png', quality =>), imwrite($file, $picture, quality =>)
+
+The bytes of a file, or the file, JPEG or PNG by the end of its name: C<quality> is 1 to 100 for JPEG (95), 0 to 9 for PNG (3), where
+more is smaller.
 
 =item imresize($src, $width, $height, $interp = 2), resize_short($src, $size, $interp = 2)
 

@@ -174,6 +174,44 @@ sub unpack    ## no critic (ProhibitBuiltinHomonyms)
     return (AI::MXNet::IRHeader->new($flag, $label, $id, $id2), substr $bytes, $at);
 }
 
+# -- records with a picture
+
+# A picture (height, width, channel) of uint8, with a header: pack_img($header, $picture, quality => 95, img_fmt => '.jpg').
+sub pack_img
+{
+    my ($class, $header, $picture, @options) = @_;
+    @options = (quality => $options[0], @options > 1 ? (img_fmt => $options[1]) : ())
+        if @options and ($options[0] // '') !~ /^(?:quality|img_fmt)$/;
+    return $class->pack($header, AI::MXNet::Image->imencode($picture, img_fmt => '.jpg', @options));
+}
+
+# Its header and picture; $flag is 0 for a grey picture, 1 for a coloured one, -1 for what it is.
+sub unpack_img
+{
+    my ($class, $bytes, @flag) = @_;
+    shift @flag if @flag == 2 and $flag[0] eq 'iscolor';
+    my ($header, $file) = $class->unpack($bytes);
+    my $flag = $flag[0] // -1;
+    $flag = _is_grey($file) ? 0 : 1 if $flag < 0;
+    return ($header, AI::MXNet::Image->imdecode($file, flag => $flag));
+}
+
+# Whether a file says that its pixels have one channel: the colour type of PNG, the components of JPEG's frame.
+sub _is_grey
+{
+    my $file = shift;
+    return length $file > 25 && !(ord(substr $file, 25, 1) & 2) if $file =~ /^\x89PNG/;
+    for (my $at = 2; $at + 10 < length $file;) {
+        my ($marker, $size) = CORE::unpack 'nn', substr $file, $at, 4;
+        return ord(substr $file, $at + 9, 1) == 1
+            if ($marker & 0xfff0) == 0xffc0
+            and not grep { $marker == $_ } 0xffc4, 0xffc8, 0xffcc;
+        last if $marker < 0xff00;
+        $at += 2 + $size;
+    }
+    return 0;
+}
+
 sub MXRecordIO { my ($class, @args) = @_; return __PACKAGE__->new(@args) }
 sub MXIndexedRecordIO { my ($class, @args) = @_; return AI::MXNet::IndexedRecordIO->new(@args) }
 sub IRHeader { my ($class, @args) = @_; return AI::MXNet::IRHeader->new(@args) }
@@ -293,6 +331,12 @@ writing, C<keys> in the order of the file and C<idx>, a hash of places.
 =item pack($header, $bytes), unpack($bytes)
 
 A record with a label and numbers in front: see L<AI::MXNet::IRHeader>. C<unpack> returns the header and the rest.
+
+=item pack_img($header, $picture, quality => 95, img_fmt => '.jpg'), unpack_img($bytes, $flag = -1)
+
+The same with a picture, an array of uint8 (height, width, channel) as L<AI::MXNet::Image> gives it, in a JPEG or PNG file. C<quality>
+is 1 to 100 for C<.jpg>, and for C<.png> 0 (fast) to 9 (small), by default 3. C<unpack_img> returns the header and the picture: grey with
+C<$flag> 0, coloured with 1, what it is with -1.
 
 =back
 

@@ -5,6 +5,7 @@ use warnings;
 use AI::MXNet::IO::MNIST;
 use AI::MXNet::IO::Text;
 use AI::MXNet::IO::ImageRecord;
+use AI::MXNet::IO::ImageDetRecord;
 
 # The iterators over files, by name; each is an AI::MXNet::MXDataIter.
 
@@ -12,6 +13,7 @@ our %class = (
     MNISTIter => 'AI::MXNet::IO::MNIST',
     CSVIter => 'AI::MXNet::IO::CSV',
     LibSVMIter => 'AI::MXNet::IO::LibSVM',
+    ImageDetRecordIter => 'AI::MXNet::IO::ImageDetRecord',
     map { ($_ => 'AI::MXNet::IO::ImageRecord') } qw(ImageRecordIter ImageRecordUInt8Iter ImageRecordInt8Iter),
 );
 
@@ -126,6 +128,13 @@ mean picture of the file C<mean_img>, which is made if it is missing. The centre
 or half of them with C<rand_mirror>; first C<resize>d to that shorter side. C<shuffle> gives each pass an order of its own, which C<seed>
 decides. C<label_width> labels, from the records or by number from C<path_imglist>. C<num_parts> and C<part_index> choose a part.
 C<path_imgidx> saves going through the file. C<ImageRecordUInt8Iter> gives the pixels, C<ImageRecordInt8Iter> the pixels less the mean.
+The pictures of a batch are decoded side by side, on all threads.
+
+=item ImageDetRecordIter({ path_imgrec => $file, data_shape => [3, $height, $width], rand_mirror_prob => 0, label_pad_width => 0, ... })
+
+Pictures with boxes, squeezed into that shape. A record's labels are the width of its header (2 or more), the width of an object (5 or
+more), the rest of the header, and objects: class, left, top, right, bottom, as parts of the picture. A row of labels is channels,
+height, width, the number of labels, the labels, and C<label_pad_value> (-1) up to the longest, or to C<label_pad_width>.
 
 =back
 

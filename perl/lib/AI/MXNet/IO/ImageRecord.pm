@@ -43,8 +43,7 @@ sub _open
     $self->_passes(0);
     $self->_shuffle;
     my $colours = sub {
-        my @of = map { $self->_number("$_[0]_$_" => $_[1]) } $self->_data_shape->[0] == 3 ? qw(r g b) : qw(r);
-        return AI::MXNet::NDArray->array(\@of)->reshape([scalar @of, 1, 1]);
+        return [map { $self->_number("$_[0]_$_" => $_[1]) } $self->_data_shape->[0] == 3 ? qw(r g b) : qw(r)];
     };
     $self->_mean($colours->(mean => 0));
     $self->_std($colours->(std => 1));
@@ -100,60 +99,106 @@ sub _shuffle
 
 after reset => sub { $_[0]->_shuffle };
 
-# Header and picture of a record.
+# Header and file of a record.
 sub _read
 {
     my ($self, $row) = @_;
     my $record = $self->_record;
     seek $record->handle, $self->_places->[$self->_order->[$row]], 0;
-    my ($header, $bytes) = AI::MXNet::RecordIO->unpack($record->read);
-    my $image = 'AI::MXNet::Image';
-    my $picture = $image->imdecode($bytes, flag => $self->_data_shape->[0] == 3 ? 1 : 0);
-    my $resize = $self->_number(resize => -1);
-    $picture = $image->resize_short($picture, $resize, $self->_number(inter_method => 1)) if $resize > 0;
-    my (undef, $height, $width) = @{ $self->_data_shape };
-    my $crop = $self->_flag('rand_crop') ? 'random_crop' : 'center_crop';
-    ($picture) = $image->$crop($picture, [$width, $height], $self->_number(inter_method => 1));
-    $picture = AI::MXNet::NDArray->reverse($picture, { axis => 1 })
-        if $self->_flag('mirror')
-        or $self->_flag('rand_mirror') && rand() < 0.5;
-    return ($header, $picture);
+    return AI::MXNet::RecordIO->unpack($record->read);
 }
 
-# Pictures as planes of colours.
+# What is done to all pictures, and what to each of so many.
+sub _frame
+{
+    my $self = shift;
+    my ($channels, $height, $width) = @{ $self->_data_shape };
+    return (
+        channels => $channels,
+        height => $height,
+        width => $width,
+        resize => $self->_number(resize => -1),
+        interp => $self->_number(inter_method => 1),
+    );
+}
+
+sub _chances
+{
+    my ($self, $count) = @_;
+    my (@across, @down, @mirror);
+    for (1 .. $count) {
+        push @$_, rand for $self->_flag('rand_crop') ? (\@across, \@down) : ();
+        push @mirror, $self->_flag('mirror') || $self->_flag('rand_mirror') && rand() < 0.5 ? 1 : 0;
+    }
+    return (across => \@across, down => \@down, mirror => \@mirror);
+}
+
+# Files as planes of colours, in one call, which decodes them side by side.
 sub _planes
 {
-    my ($self, $pictures) = @_;
-    return AI::MXNet::NDArray->stack(@$pictures, { axis => 0, num_args => scalar @$pictures })->transpose([0, 3, 1, 2]);
+    my ($self, $files, %with) = @_;
+    return AI::MXNet::NDArray->_picture_batch(
+        (map { AI::MXNet::NDArray->from_bytes($_, [length], dtype => 'uint8') } @$files),
+        { num_args => scalar @$files, $self->_frame, %with });
+}
+
+# The labels of a record.
+sub _label_of
+{
+    my ($self, $header) = @_;
+    my $label = $self->_labels ? $self->_labels->{ $header->id } : undef;
+    $label //= ref $header->label ? [$header->label->list] : [$header->label];
+    return $label;
+}
+
+# Labels of records, with what was done to their pictures, as rows for an array.
+sub _label_rows
+{
+    my ($self, $labels) = @_;
+    my $width = $self->_label_shape->[0];
+    for my $label (@$labels) {
+        $self->_fail('a record with ' . @$label . " labels, want $width") if @$label < $width;
+    }
+    return map { [@{$_}[0 .. $width - 1]] } @$labels;
 }
 
 sub _fetch
 {
     my ($self, $rows) = @_;
-    my (@pictures, @labels);
-    my $width = $self->_label_shape->[0];
+    my (@files, @labels);
     for my $row (@$rows) {
-        my ($header, $picture) = $self->_read($row);
-        push @pictures, $picture;
-        my $label = $self->_labels ? $self->_labels->{ $header->id } : undef;
-        $label //= ref $header->label ? [$header->label->list] : [$header->label];
-        $self->_fail('a record with ' . @$label . " labels, want $width") if @$label < $width;
-        push @labels, @{$label}[0 .. $width - 1];
+        my ($header, $file) = $self->_read($row);
+        push @files, $file;
+        push @labels, $self->_label_of($header);
     }
-    my $missing = $self->batch_size - @$rows;
-    push @labels, (0) x ($missing * $width);
-    my $planes = $self->_planes(\@pictures);
-    if ($self->_dtype eq 'float32') {
-        $planes = $planes->astype('float32');
-        $planes = ($planes - $self->_mean) / $self->_std * $self->_number(scale => 1);
-    } elsif ($self->_dtype eq 'int8') {
-        $planes = ($planes->astype('float32') - $self->_mean)->astype('int8');
+    my %chances = $self->_chances(scalar @files);
+    my $planes = $self->_scaled(\@files, %chances);
+    my @rows = $self->_label_rows(\@labels, \%chances);
+    if (my $missing = $self->batch_size - @$rows) {
+        push @rows, map { [(0) x $self->_label_shape->[0]] } 1 .. $missing;
+        $planes = AI::MXNet::NDArray->concatenate(
+            [$planes, AI::MXNet::NDArray->zeros([$missing, @{ $self->_data_shape }], dtype => $planes->dtype)]);
     }
-    $planes = AI::MXNet::NDArray->concatenate(
-        [$planes, AI::MXNet::NDArray->zeros([$missing, @{ $self->_data_shape }], dtype => $planes->dtype)])
-        if $missing;
-    my $labels = AI::MXNet::NDArray->array(\@labels);
-    return [$planes, $width > 1 ? $labels->reshape([$self->batch_size, $width]) : $labels];
+    my $labels = AI::MXNet::NDArray->array(\@rows);
+    return [$planes, $self->_label_shape->[0] > 1 ? $labels : $labels->reshape([-1])];
+}
+
+# Planes as the kind of iterator gives them.
+sub _scaled
+{
+    my ($self, $files, %with) = @_;
+    return $self->_planes($files, %with, dtype => 'uint8') if $self->_dtype eq 'uint8';
+    if (ref $self->_mean eq 'ARRAY') {
+        my $planes = $self->_planes(
+            $files, %with,
+            mean => $self->_mean,
+            $self->_dtype eq 'int8' ? () : (std => $self->_std, scale => $self->_number(scale => 1))
+        );
+        return $self->_dtype eq 'int8' ? $planes->astype('int8') : $planes;
+    }
+    my $planes = $self->_planes($files, %with) - $self->_mean;
+    return $planes->astype('int8') if $self->_dtype eq 'int8';
+    return $planes / AI::MXNet::NDArray->array($self->_std)->reshape([-1, 1, 1]) * $self->_number(scale => 1);
 }
 
 # The mean of all pictures, kept in a file.
@@ -165,9 +210,10 @@ sub _mean_picture
         return ref $loaded eq 'HASH' ? $loaded->{mean_img} // (values %$loaded)[0] : $loaded->[0];
     }
     my $sum = AI::MXNet::NDArray->zeros($self->_data_shape);
-    for my $row (0 .. $self->_rows - 1) {
-        my (undef, $picture) = $self->_read($row);
-        $sum += $picture->transpose([2, 0, 1])->astype('float32');
+    my @rows = 0 .. $self->_rows - 1;
+    while (my @some = splice @rows, 0, 64) {
+        my @files = map { ($self->_read($_))[1] } @some;
+        $sum += $self->_planes(\@files, $self->_chances(scalar @files))->sum({ axis => 0 });
     }
     my $mean = $sum / $self->_rows;
     AI::MXNet::NDArray->save($file, { mean_img => $mean });

@@ -33,6 +33,13 @@ sub _is_known
     return $operator->{known}{$name} || !@{ $operator->{params} };
 }
 
+# Whether undef says something: where a value is wanted, and None is one. Elsewhere it leaves the default.
+sub _may_be_none
+{
+    my ($operator, $name) = @_;
+    return grep { $_->{name} eq $name and $_->{type} =~ /None/ and not defined $_->{default} } @{ $operator->{params} };
+}
+
 # Inputs by position, and everything that has a name.
 sub _arguments
 {
@@ -80,7 +87,7 @@ sub node
     AI::MXNet::Keshi::fail(
         "$name: _compose only accept input Symbols either as positional or keyword arguments, not both")
         if @names and @$inputs;
-    for my $key (grep { defined $named->{$_} } keys %$named) {
+    for my $key (grep { defined $named->{$_} or _may_be_none($operator, $_) } keys %$named) {
         $attr->{$key} = text_of($named->{$key});
     }
     $own_name = AI::MXNet::Symbol::NameManager->current->get($own_name, lc $name);

@@ -55,18 +55,20 @@ sub batch
         AI::MXNet::Gluon::Data::labels($self->label, $indices)];
 }
 
-# The path of a file that is there, fetched if need be; some go by several names.
+# The path of a file that is there, fetched if need be. The same content may go by other names, each with its own checksum, if that is
+# known.
 sub _file
 {
-    my ($self, $sha1, $name, @others) = @_;
+    my ($self, $sha1, $name, %others) = @_;
     my $root = $self->root;
-    my ($found) = grep { -e "$root/$_" } $name, @others;
+    my %sha1_of = ($name => $sha1, %others);
+    my ($found) = grep { -e "$root/$_" } $name, sort keys %others;
     if (defined $found) {
         AI::MXNet::Logging->warning('%s: %s is not the published file; it is used all the same',
             ref $self, "$root/$found")
-            if $found eq $name
-            and $sha1
-            and not AI::MXNet::Gluon::Utils->check_sha1("$root/$name", $sha1);
+            if $sha1_of{$found}
+            and not AI::MXNet::Gluon::Utils->check_sha1("$root/$found", $sha1_of{$found})
+            and not $self->{_warned}++;
         return "$root/$found";
     }
     my $url = ($ENV{MXNET_GLUON_REPO} // $REPOSITORY) =~ s{/*\z}{/}r . 'gluon/dataset/' . $self->_folder . "/$name";
@@ -83,17 +85,29 @@ use Mouse;
 extends 'AI::MXNet::Gluon::Data::Vision::Downloaded';
 sub _folder { return 'mnist' }
 
-# Published files and their checksums: pictures and labels, to train and to test.
+# Published files and their checksums, packed and unpacked: pictures and labels, to train and to test.
 sub _published
 {
     return (
         train => [
-            ['train-images-idx3-ubyte', '6c95f4b05d2bf285e1bfb0e7960c31bd3b3f8a7d'],
-            ['train-labels-idx1-ubyte', '2a80914081dc54586dbdf242f9805a6b8d2a15fc'],
+            [
+                'train-images-idx3-ubyte', '6c95f4b05d2bf285e1bfb0e7960c31bd3b3f8a7d',
+                'c3557c10f29b266e19b3eeee1553c85e0ef4a8ea'
+            ],
+            [
+                'train-labels-idx1-ubyte', '2a80914081dc54586dbdf242f9805a6b8d2a15fc',
+                'adbf52269f5d842899f287c269e2883e40b4f6e2'
+            ],
         ],
         test => [
-            ['t10k-images-idx3-ubyte', 'c3a25af1f52dad7f726cce8cacb138654b760d48'],
-            ['t10k-labels-idx1-ubyte', '763e7fa3757d93b0cdec073cef058b2004252c17'],
+            [
+                't10k-images-idx3-ubyte', 'c3a25af1f52dad7f726cce8cacb138654b760d48',
+                '65e11ec1fd220343092a5070b58418b5c2644e26'
+            ],
+            [
+                't10k-labels-idx1-ubyte', '763e7fa3757d93b0cdec073cef058b2004252c17',
+                'a6d52cc628797e845885543326e9f10abb8a6f89'
+            ],
         ],
     );
 }
@@ -103,7 +117,8 @@ sub _read
     my $self = shift;
     my %published = $self->_published;
     my ($pictures, $labels) =
-        map { $self->_file($_->[1], "$_->[0].gz", $_->[0]) } @{ $published{ $self->train ? 'train' : 'test' } };
+        map { $self->_file($_->[1], "$_->[0].gz", $_->[0] => $_->[2]) }
+        @{ $published{ $self->train ? 'train' : 'test' } };
     my ($sizes, $pixels) = AI::MXNet::IO::MNIST::read_idx(ref $self, $pictures, 2051, 3);
     my (undef, $numbers) = AI::MXNet::IO::MNIST::read_idx(ref $self, $labels, 2049, 1);
     AI::MXNet::Keshi::fail(
@@ -120,6 +135,7 @@ use Mouse;
 extends 'AI::MXNet::Gluon::Data::Vision::MNIST';
 sub _folder { return 'fashion-mnist' }
 
+# Checksums of the unpacked files are not published.
 sub _published
 {
     return (
@@ -188,7 +204,7 @@ sub _read
     my (@parts, @labels);
     for my $pair (@published) {
         my ($name, $sha1) = @$pair;
-        my $file = $self->_file($sha1, $name, $self->_inside . "/$name");
+        my $file = $self->_file($sha1, $name, $self->_inside . "/$name" => $sha1);
         my $bytes = AI::MXNet::IO::Files::slurp(ref $self, $file);
         AI::MXNet::Keshi::fail(ref($self) . ": $file holds " . length($bytes) . " bytes, want a multiple of $size")
             if length($bytes) % $size or not length $bytes;
