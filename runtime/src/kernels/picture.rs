@@ -29,8 +29,8 @@ struct Picture {
 }
 
 /// Larger pictures are refused, since a few bytes can claim any size.
-const LONGEST: usize = 1 << 20;
-const MOST: usize = 1 << 30;
+pub(super) const LONGEST: usize = 1 << 20;
+pub(super) const MOST: usize = 1 << 30;
 
 enum Coded<'a> {
     Jpeg(Box<JpegDecoder<ZCursor<&'a [u8]>>>),

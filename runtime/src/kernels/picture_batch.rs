@@ -2,7 +2,7 @@
 //! while others do the same with its neighbours.
 
 use super::par;
-use super::picture::{self, Colour};
+use super::picture::{self, Colour, LONGEST, MOST};
 use super::resize::{Images, Interp, resize};
 use crate::dtype::Elem;
 use crate::error::{Error, Result};
@@ -62,7 +62,9 @@ impl Sheet {
         if (height, width) == (self.height, self.width) {
             return Ok(self);
         }
-        if height == 0 || width == 0 {
+        let fits =
+            (1..=LONGEST).contains(&height) && (1..=LONGEST).contains(&width) && height * width <= MOST;
+        if !fits {
             bail!(
                 Shape,
                 "a picture of {}x{} pixels cannot become one of {width}x{height}",
@@ -82,7 +84,8 @@ impl Sheet {
     /// With its shorter side of that length.
     fn shortened(self, side: usize, interp: Interp) -> Result<Sheet> {
         let (h, w) = (self.height, self.width);
-        let (h, w) = if h > w { (side * h / w, side) } else { (side, side * w / h) };
+        let longer = |long: usize, short: usize| side.saturating_mul(long) / short;
+        let (h, w) = if h > w { (longer(h, w), side) } else { (side, longer(w, h)) };
         self.resized(h, w, interp)
     }
 
@@ -215,6 +218,8 @@ mod tests {
         assert_eq!(out[6..12], [4, 4, 4, 4, 4, 4], "one column, stretched");
         let whole = Frame { whole: true, ..FRAME };
         assert_eq!(run(&[file(4, 9)], &whole, &[Place::default()]).unwrap()[12..], [0, 3, 6, 20, 23, 26]);
+        let huge = Frame { shorter: usize::MAX, ..FRAME };
+        assert!(run(&[file(4, 9)], &huge, &[Place::default()]).is_err());
         let short = Frame { shorter: 2, ..FRAME };
         assert_eq!(run(&[file(4, 6)], &short, &[Place::default()]).unwrap()[12..], [0, 2, 4, 20, 22, 24]);
     }
