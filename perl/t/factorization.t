@@ -39,7 +39,8 @@ is_close($output, [5, 0], 'outputs are the same arrays after each pass');
 my $smaller = $exec->reshape({ x => [1, 4], w => [4, 2] });
 is_close($smaller->forward(0, x => nd->array([[0, 0, 1, 0]]))->[0], [61], 'another shape, the same weight');
 
-my $simple = $net->simple_bind(shapes => { x => [2, 4], w => [4, 2] }, stype_dict => { w => 'default' }, grad_req => 'null');
+my $simple =
+    $net->simple_bind(shapes => { x => [2, 4], w => [4, 2] }, stype_dict => { w => 'default' }, grad_req => 'null');
 is_deeply([map { $simple->arg_dict->{$_}->stype } qw(x w)], [qw(csr default)], 'stype_dict');
 my $embedded = mx->sym->contrib->SparseEmbedding(mx->sym->Variable('i'), input_dim => 5, output_dim => 1, name => 'e');
 my $looks = $embedded->simple_bind(shapes => { i => [2] }, grad_req => { e_weight => 'write' });

@@ -104,8 +104,9 @@ sub _compute
                 my ($new, $old) = ($outputs->[$i], $known->[$i]);
                 if ($old and $old->stype eq $new->stype and "@{ $old->shape }" eq "@{ $new->shape }") {
                     $old->set($new);
+                } else {
+                    $known->[$i] = $new->detach;
                 }
-                else { $known->[$i] = $new->detach }
             }
         }
     );

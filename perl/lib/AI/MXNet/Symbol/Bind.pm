@@ -174,8 +174,7 @@ sub simple_bind
         my $own_pool = $is_shared{$name} ? undef : $pool;
         my @of = ($shape, $type, $place->($name));
         push @args, _pooled($own_pool, $name, @of, $stypes->{$name} // 'default');
-        push @grads,
-            $requests->[$i] eq 'null'
+        push @grads, $requests->[$i] eq 'null'
             ? undef
             : _pooled($own_pool, "grad of $name", @of, $grad_stypes->{$name} // 'default');
     }
