@@ -6,6 +6,7 @@ use Near;
 use File::Temp qw(tempdir);
 use PDL;
 use AI::MXNet qw(mx);
+use AI::MXNet::Gluon qw(gluon);
 use AI::MXNet::TestUtils qw(rand_sparse_ndarray rand_ndarray);
 
 needs_operators(qw(dot sum sgd_update concat));
@@ -226,6 +227,36 @@ $y->backward;
 is_sparse($x->grad, 'csr', [(4) x 6], 'a sparse gradient of a sparse array');
 $x->grad->set(0);
 is($x->grad->data->size, 0, 'and shares its memory');
+
+# What is computed of rows that are not stored has its gradient too.
+{
+    my ($p, $q) = map { nd->array($_)->tostype('row_sparse') } [[1], [0], [3]], [[0], [5], [2]];
+    $_->attach_grad for $p, $q;
+    my ($product, $looked);
+    autograd->record(sub { $product = $p * $q + $p - $q * 3 });
+    is($product->stype, 'row_sparse', 'arithmetic of variables');
+    $product->backward;
+    is_sparse($p->grad, 'row_sparse', [1, 6, 3], 'one of them');
+    is_sparse($q->grad, 'row_sparse', [-2, -3, 0], 'the other');
+    my $second = nd->array([[0, 1, 0]])->tostype('csr');
+    autograd->record(sub { $looked = nd->dot($second, ($p * 2)->sin) });
+    $looked->backward;
+    is_close($p->grad->indices, [1], 'a row that is not stored');
+    is_close($p->grad->data, [2], 'has a gradient');
+    autograd->record(sub { $looked = $p->copy->sum });
+    $looked->backward;
+    is_sparse($p->grad, 'row_sparse', [1, 1, 1], 'through a copy and a sum');
+    my $z = nd->array([[1, 0], [2, 3]]);
+    $z->attach_grad;
+    autograd->record(sub { $looked = nd->cast_storage($z * $z, stype => 'csr') });
+    $looked->backward;
+    is_close($z->grad, [2, 0, 4, 6], 'a cast');
+    my $long = nd->sparse->row_sparse_array([[[3, 4]], [1]], shape => [9, 2]);
+    is(gluon->utils->clip_global_norm([$long], 1), 5, 'clip_global_norm');
+    is_close($long->data, [0.6, 0.8], 'scales rows');
+}
+is_sparse(nd->slice($csr, begin => [0, 1], end => [2, 3]), 'csr', [1, 0, 0, 3], 'slice of the class');
+is_close(nd->slice(nd->array([[1, 2], [3, 4]]), begin => [0, 1], end => [2, 2]), [2, 4], 'of a dense array as well');
 
 # -- files and Storable
 

@@ -37,9 +37,9 @@ PPCODE:
 void
 slice(SV *self, ...)
 PPCODE:
-    MAGIC *mg = keshi_magic_of(aTHX_ self, "slice");
+    MAGIC *mg = SvROK(self) ? keshi_magic_of(aTHX_ self, "slice") : NULL;
     IV begin, end;
-    if (items == 2) {
+    if (mg && items == 2) {
         SV *spec = ST(1);
         SvGETMAGIC(spec);
         if (keshi_whole(aTHX_ spec, &begin))

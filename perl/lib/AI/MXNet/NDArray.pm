@@ -248,6 +248,7 @@ sub broadcast_to
 sub slice_any
 {
     my ($self, @slices) = @_;
+    return $self->AI::MXNet::NDArray::Base::slice(@slices) if not ref $self;
     _fail('slice: No slices supplied') if not @slices;
     if (grep { defined and not ref and /^(?:begin|end|slice)$/ } @slices) {
         my $arg = _named('slice', { begin => undef, end => undef, step => undef }, @slices);

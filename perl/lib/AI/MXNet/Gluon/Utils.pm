@@ -55,7 +55,7 @@ method clip_global_norm(ArrayRef [AI::MXNet::NDArray] $arrays, Num $max_norm) {
     _fail('clip_global_norm: no arrays given') if not @$arrays;
     my $sum = 0;
     for my $array (@$arrays) {
-        my $flat = $array->reshape([-1]);
+        my $flat = ($array->stype eq 'default' ? $array : $array->data)->reshape([-1]);
         $sum += AI::MXNet::NDArray->dot($flat, $flat)->asscalar;
     }
     my $norm = sqrt $sum;

@@ -12,9 +12,9 @@ use Scalar::Util qw(blessed refaddr);
 
 our @ISA = ('AI::MXNet::NDArray');    ## no critic (ProhibitExplicitISA)
 
-# An object is a hash: stype, shape, dtype, ctx, writable, and its parts (arrays of what is stored). Three more things may be there:
+# An object is a hash: stype, shape, dtype, ctx, writable, and its parts (arrays of what is stored). More may be there:
 # `leaf`, the variable whose gradient this is: then the tape has the parts, and gets them; `owner`, an empty array that stands on the
-# tape for a row_sparse variable, and has its gradient; and a dense twin, which leads where it is: the tape knows it,
+# tape for a row_sparse variable, and has its gradient; `made`, of which arrays the elements were computed, and how; and a dense twin, which leads where it is: the tape knows it,
 # functions of the C side write into it, and the parts are made anew when its version has moved on.
 
 use overload
@@ -313,7 +313,11 @@ sub dense
     my $self = shift;
     return $self->{twin} if $self->{twin};
     my ($stype, $shape) = @$self{qw(stype shape)};
-    if ($self->{owner} and AI::MXNet::AutoGrad->is_recording) {
+    my $is_recording = AI::MXNet::AutoGrad->is_recording;
+    if (my $made = $is_recording && $self->{made}) {
+        return $made->{by}->(map { _is_sparse($_) ? $_->dense : $_ } @{ $made->{of} });
+    }
+    if ($is_recording and $self->{owner}) {
         my $all = AI::MXNet::NDArray->arange(start => 0, stop => $shape->[0], dtype => 'int64', ctx => $self->{ctx});
         return AI::MXNet::NDArray::Sparse::Kernels::rows($self, $all);
     }
@@ -325,7 +329,9 @@ sub twin
 {
     my $self = shift;
     return $self->{twin} if $self->{twin};
-    my $twin = $self->dense;
+    # It may be asked for behind the recording, as the head to go back from.
+    my $twin;
+    AI::MXNet::AutoGrad->record(sub { $twin = $self->dense }, train_mode => AI::MXNet::AutoGrad->is_training);
     return $twin if $self->{leaf} or $self->{owner};
     $twin->writable($self->{writable});
     $self->{version} = AI::MXNet::Keshi::version($twin);
@@ -386,6 +392,7 @@ sub _mapped
 
 sub copy
 {
+    return AI::MXNet::NDArray->_copy($_[0]) if $_[0]{owner} and AI::MXNet::AutoGrad->is_recording;
     return $_[0]->_mapped(sub { $_[0]->copy });
 }
 *sever = \&copy;
@@ -435,8 +442,9 @@ sub tostype
 sub cast_storage
 {
     my ($self, @args) = @_;
+    my $array = ref $self ? $self : shift @args;
     my $stype = ref $args[-1] eq 'HASH' ? $args[-1]{stype} : $args[-1];
-    return $self->tostype($stype);
+    return $array->tostype($stype);
 }
 
 sub set
@@ -568,8 +576,7 @@ sub mark_variables
 sub backward
 {
     my ($self, @given) = @_;
-    my $twin = AI::MXNet::AutoGrad->record(sub { $self->twin });
-    return $twin->backward(@given);
+    return $self->twin->backward(@given);
 }
 
 sub _fresh_grad

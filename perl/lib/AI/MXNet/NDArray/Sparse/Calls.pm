@@ -137,7 +137,8 @@ sub _by_kernel
     }
     my $kernel = $AI::MXNet::NDArray::Sparse::Kernels::KERNEL{ $operator // '' } or return;
     my $is_update = $kernel == \&AI::MXNet::NDArray::Sparse::Kernels::update;
-    my $result = $kernel->($operator, $inputs, $params, $is_update ? $out : ()) // return;
+    my $result = AI::MXNet::NDArray::Sparse::Kernels::call($kernel, $operator, $inputs, $params, $is_update ? $out : ())
+        // return;
     $target //= $is_update ? undef : $out;
     if (defined $target) {
         return if not _is_array($target);

@@ -9,7 +9,9 @@ use Scalar::Util qw(blessed);
 
 # Operators that never make a sparse array dense. Each works on the parts with operators of the table, so that the tape sees it.
 # A kernel gets the name, the inputs and the parameters, and returns the result, or nothing where it does not know better than the
-# dense operator. What can be computed from an array with a dense twin under recording belongs to the twin.
+# dense operator. While recording, an array with a dense twin is the twin's business. A row_sparse variable, and what is computed from
+# it element by element, may have a gradient in rows that are not stored: such a result remembers what it is made of, and its rows are
+# computed, for the tape, from those of the variable when they are asked for.
 
 my $nd = 'AI::MXNet::NDArray';
 
@@ -36,37 +38,45 @@ sub _with
     return _of($array->stype, $array->shape, { %{ $array->_parts }, data => $data });
 }
 
-# Parts that the tape may see; nothing where the twin leads.
+# Whether an array is a variable's, or made of one's.
+sub _is_taped { return _is_sparse($_[0]) && ($_[0]{owner} || $_[0]{made}) }
+
+sub _is_twin { return $_[0]{twin} && AI::MXNet::AutoGrad->is_recording }
+
+# Parts that the tape may see.
 sub _live
 {
     my $array = shift;
-    return if $array->{twin} and AI::MXNet::AutoGrad->is_recording;
-    my $parts = $array->_parts;
-    return $parts if not $array->{owner} or not AI::MXNet::AutoGrad->is_recording;
-    return { %$parts, data => _owned($array, @{$parts}{qw(data indices)}) };
+    return if AI::MXNet::AutoGrad->is_recording and ($array->{twin} or _is_taped($array));
+    return $array->_parts;
 }
 
-sub _owned
-{
-    my ($array, $data, $indices) = @_;
-    return $data if not $array->{owner} or not AI::MXNet::AutoGrad->is_recording;
-    return $nd->_ks_owned_rows($data, $indices, $array->{owner});
-}
-
-# Rows of a row_sparse array, zeros where it has none; the numbers ascend.
+# Rows of an array, zeros where a row_sparse one has none; the numbers ascend.
 sub rows
 {
     my ($array, $wanted) = @_;
+    return $nd->take($array, $wanted) if not _is_sparse($array);
+    my $is_recording = AI::MXNet::AutoGrad->is_recording;
+    if (my $made = $is_recording && $array->{made}) {
+        return $made->{by}->(map { rows($_, $wanted) } @{ $made->{of} });
+    }
     my $parts = $array->_parts;
-    return _owned($array, $nd->_ks_read_rows($parts->{data}, $parts->{indices}, $wanted), $wanted);
+    my $rows = $nd->_ks_read_rows($parts->{data}, $parts->{indices}, $wanted);
+    return $rows if not $is_recording or not $array->{owner};
+    return $nd->_ks_owned_rows($rows, $wanted, $array->{owner});
 }
 
-# A number for each element of a csr array, ascending.
-sub _keys
+# A kernel that goes element by element, on arrays of which some are a variable's.
+sub _made
 {
-    my ($parts, $shape) = @_;
-    my $rows = AI::MXNet::NDArray::Sparse::Parts::element_rows($parts);
-    return $rows * $shape->[1] + $parts->{indices};
+    my ($kernel, $name, $inputs, $params) = @_;
+    return if grep { _is_sparse($_) && ($_->stype ne 'row_sparse' || $_->{twin}) } @$inputs;
+    my $result;
+    AI::MXNet::AutoGrad->pause(sub { $result = $kernel->($name, $inputs, $params) },
+        train_mode => AI::MXNet::AutoGrad->is_training);
+    return if not defined $result or $result->stype ne 'row_sparse';
+    $result->{made} = { of => [@$inputs], by => sub { $nd->$name(@_, {%$params}) } };
+    return $result;
 }
 
 # -- one array
@@ -189,7 +199,7 @@ sub dot
     my $parts = _live($lhs) or return;
     my ($rows, $columns) = @{ $lhs->shape };
     if (_is_sparse($rhs)) {
-        return if $transpose_b or $rhs->ndim != 2 or not _live($rhs);
+        return if $transpose_b or $rhs->ndim != 2 or _is_twin($rhs);
         if ($transpose_a) {
             my $all = $nd->arange(start => 0, stop => $rows, dtype => 'int64');
             return dot($name, [$lhs, rows($rhs, $all)], $params);
@@ -215,7 +225,7 @@ sub embedding
 {
     my ($name, $inputs, $params) = @_;
     my ($data, $weight) = @$inputs;
-    return if _is_sparse($data) or not _is('row_sparse', $weight) or not _live($weight);
+    return if _is_sparse($data) or not _is('row_sparse', $weight) or _is_twin($weight);
     my $index = $nd->clip($data->detach, 0, $weight->shape->[0] - 1);
     my ($found, $places) = AI::MXNet::Keshi::distinct($index);
     return $nd->Embedding(
@@ -306,7 +316,7 @@ sub retain
 {
     my ($name, $inputs) = @_;
     my ($array, $ids) = @$inputs;
-    return if not _is('row_sparse', $array) or not _live($array);
+    return if not _is('row_sparse', $array) or _is_twin($array);
     my ($wanted) = AI::MXNet::Keshi::distinct($ids);
     my $rows = $array->shape->[0];
     if ($wanted->size) {
@@ -315,6 +325,15 @@ sub retain
         }
     }
     return _of(row_sparse => $array->shape, { data => rows($array, $wanted), indices => $wanted });
+}
+
+sub slice
+{
+    my ($name, $inputs, $params) = @_;
+    my ($array) = @$inputs;
+    return if not _is('csr', $array) or not _live($array) or defined $params->{step};
+    my ($begin, $end) = map { ref $_ ? $_ : [$_] } @{$params}{qw(begin end)};
+    return $array->slice(begin => $begin, end => $end);
 }
 
 sub concat
@@ -346,7 +365,8 @@ sub update
     my ($name, $inputs, $params, $out) = @_;
     require AI::MXNet::Optimizer::Rows;
     my ($weight, $grad, @states) = @$inputs;
-    return if not _is('row_sparse', $grad) or defined $out and $out->handle != $weight->handle;
+    return if not _is('row_sparse', $grad) or grep { $_->stype eq 'csr' } $weight, @states;
+    return if defined $out and $out->handle != $weight->handle;
     my %with = %$params;
     my $lazy = $with{lazy_update} // 1;
     return if not $lazy;
@@ -378,7 +398,28 @@ our %KERNEL = (
     norm => \&norm,
     _sparse_retain => \&retain,
     Concat => \&concat,
+    slice => \&slice,
     (map { $_ => \&update } qw(sgd_update sgd_mom_update adam_update ftrl_update _sparse_adagrad_update)),
 );
+
+my %BY_ELEMENT = map { $_ => 1 } \&unary, \&clip, \&scaled, \&added, \&multiplied;
+
+sub call
+{
+    my ($kernel, $name, $inputs, $params, @out) = @_;
+    return _made($kernel, $name, $inputs, $params)
+        if $BY_ELEMENT{$kernel}
+        and AI::MXNet::AutoGrad->is_recording
+        and grep { _is_taped($_) } @$inputs;
+    return $kernel->($name, $inputs, $params, @out);
+}
+
+# A number for each element of a csr array, ascending.
+sub _keys
+{
+    my ($parts, $shape) = @_;
+    my $rows = AI::MXNet::NDArray::Sparse::Parts::element_rows($parts);
+    return $rows * $shape->[1] + $parts->{indices};
+}
 
 1;
