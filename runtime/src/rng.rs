@@ -64,6 +64,19 @@ pub fn reserve(device: Device, n: u64) -> Stream {
     Stream { key: s.key.load(Relaxed), counter: s.counter.fetch_add(n, Relaxed) }
 }
 
+/// Where a device's stream is.
+pub fn position(device: Device) -> Stream {
+    let s = state(device);
+    Stream { key: s.key.load(Relaxed), counter: s.counter.load(Relaxed) }
+}
+
+/// Puts a device's stream where it was.
+pub fn rewind(device: Device, to: Stream) {
+    let s = state(device);
+    s.key.store(to.key, Relaxed);
+    s.counter.store(to.counter, Relaxed);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

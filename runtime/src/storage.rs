@@ -6,10 +6,10 @@
 
 use crate::dtype::{DType, Elem};
 use crate::error::Result;
-use std::alloc::{Layout, alloc, dealloc};
+use std::alloc::{Layout, alloc, alloc_zeroed, dealloc};
 use std::any::Any;
 use std::cell::RefCell;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock};
 
 /// Alignment of every block: a cache line, and the widest vector.
@@ -112,6 +112,7 @@ pub struct Storage {
     ptr: *mut u8,
     bytes: usize,
     version: AtomicU64,
+    shared: AtomicBool,
     owner: Owner,
 }
 
@@ -120,6 +121,8 @@ enum Owner {
     Pool(usize),
     /// Memory of somebody else; dropped when the last array goes.
     Foreign(#[allow(dead_code)] Box<dyn Any + Send + Sync>),
+    /// Zeros that stand for values which are not there, and whether somebody has asked for them.
+    Phantom(Layout, AtomicBool),
 }
 
 // SAFETY: the pointer is owned (or its owner is, and is Send); the runtime orders writes as the doc of `Tensor` says.
@@ -136,14 +139,69 @@ impl Storage {
         if live > PEAK.load(Relaxed) {
             PEAK.fetch_max(live, Relaxed);
         }
-        Ok(Arc::new(Storage { ptr, bytes, version: AtomicU64::new(0), owner: Owner::Pool(class) }))
+        Ok(Arc::new(Storage {
+            ptr,
+            bytes,
+            version: AtomicU64::new(0),
+            shared: AtomicBool::new(false),
+            owner: Owner::Pool(class),
+        }))
     }
 
     /// Memory that somebody else owns; `owner` is dropped when no array uses it any more.
     /// # Safety
     /// `ptr` points to `bytes` bytes, aligned for what will be read from it, that stay alive and in place until `owner` is dropped.
     pub unsafe fn foreign(ptr: *mut u8, bytes: usize, owner: Box<dyn Any + Send + Sync>) -> Arc<Storage> {
-        Arc::new(Storage { ptr, bytes, version: AtomicU64::new(0), owner: Owner::Foreign(owner) })
+        Arc::new(Storage {
+            ptr,
+            bytes,
+            version: AtomicU64::new(0),
+            shared: AtomicBool::new(false),
+            owner: Owner::Foreign(owner),
+        })
+    }
+
+    /// A block that stands for values which are not there, while calls are traced: an address, and zeros that cost no memory as
+    /// long as nobody touches them.
+    pub fn phantom(bytes: usize) -> Result<Arc<Storage>> {
+        let layout = Layout::from_size_align(bytes.max(1), ALIGN)
+            .map_err(|_| err!(Memory, "cannot allocate {bytes} bytes"))?;
+        // SAFETY: the layout has a size.
+        let ptr = unsafe { alloc_zeroed(layout) };
+        if ptr.is_null() {
+            bail!(Memory, "cannot allocate {bytes} bytes");
+        }
+        let owner = Owner::Phantom(layout, AtomicBool::new(false));
+        Ok(Arc::new(Storage {
+            ptr,
+            bytes,
+            version: AtomicU64::new(0),
+            shared: AtomicBool::new(false),
+            owner,
+        }))
+    }
+
+    /// Says that somebody looks at the values, which matters where there are none.
+    #[inline]
+    pub fn look(&self) {
+        if let Owner::Phantom(_, looked) = &self.owner {
+            looked.store(true, Relaxed);
+        }
+    }
+
+    /// Whether somebody has looked at values that are not there.
+    pub fn was_looked_at(&self) -> bool {
+        matches!(&self.owner, Owner::Phantom(_, looked) if looked.load(Relaxed))
+    }
+
+    /// Says that somebody outside has the address, who may change the content without a word.
+    pub fn share(&self) {
+        self.shared.store(true, Relaxed);
+    }
+
+    /// Whether the content may change without a change of the version: the memory is somebody else's, or somebody has its address.
+    pub fn is_shared(&self) -> bool {
+        matches!(self.owner, Owner::Foreign(_)) || self.shared.load(Relaxed)
     }
 
     /// Address of the first byte.
@@ -173,9 +231,14 @@ impl Storage {
 
 impl Drop for Storage {
     fn drop(&mut self) {
-        if let Owner::Pool(class) = self.owner {
-            LIVE.fetch_sub(class_bytes(class), Relaxed);
-            give(class, self.ptr);
+        match self.owner {
+            Owner::Pool(class) => {
+                LIVE.fetch_sub(class_bytes(class), Relaxed);
+                give(class, self.ptr);
+            }
+            Owner::Foreign(_) => {}
+            // SAFETY: the block came from `phantom` with this layout.
+            Owner::Phantom(layout, _) => unsafe { dealloc(self.ptr, layout) },
         }
     }
 }

@@ -5,6 +5,7 @@ use super::par;
 use crate::dtype::{DType, Elem};
 use crate::simd::{Floats, Level, Simd, Work};
 use crate::storage::Span;
+use std::cell::Cell;
 use std::ops::Range;
 use std::sync::OnceLock;
 use std::time::Instant;
@@ -119,11 +120,30 @@ pub(crate) fn past_cache(bytes: usize) -> bool {
         })
 }
 
-/// Whether `out` is big enough to be written with [`Simd::stream`].
+thread_local! {
+    /// Addresses that this thread writes piece by piece, to be treated as the whole that they are.
+    static WHOLE: Cell<(usize, usize)> = const { Cell::new((0, 0)) };
+}
+
+/// Whether `out`, or what it is a piece of, is big enough to be written with [`Simd::stream`].
 #[inline]
 pub(crate) fn streams(out: Span) -> bool {
     let bytes = out.len() * out.dtype().size();
-    bytes > 1 << 20 && past_cache(bytes)
+    if bytes > 1 << 20 {
+        return past_cache(bytes);
+    }
+    let ((begin, end), at) = (WHOLE.get(), out.bytes() as usize);
+    begin <= at && at < end
+}
+
+/// Runs `f`, which writes a piece of `out`, as it would be written as a whole.
+#[inline]
+pub(crate) fn piece_of<T>(out: Span, f: impl FnOnce() -> T) -> T {
+    let begin = out.bytes() as usize;
+    let before = WHOLE.replace((begin, begin + out.len() * out.dtype().size()));
+    let result = f();
+    WHOLE.set(before);
+    result
 }
 
 /// Elements of `n` before the first that is aligned to a vector, where that matters and is worth while; less than a vector.

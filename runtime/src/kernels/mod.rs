@@ -38,3 +38,5 @@ pub mod zip;
 
 mod lane;
 mod real;
+
+pub(crate) use lane::{gather, piece_of, spread, streams};

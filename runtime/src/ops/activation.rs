@@ -332,7 +332,8 @@ table! {
     ACTIVATION = OpDef::map("Activation", run).params::<Activation>().dtype(floats)
         .doc("Applies `max(x, 0)`, the logistic function, tanh, `log(1 + e^x)` or `x/(1 + |x|)` to every element.")
         .vjp1(Keep::OUTPUTS, grad).cases(case);
-    LEAKY_RELU = OpDef::new("LeakyReLU", &["data", "gamma"], run_leaky).params::<LeakyReLU>().inplace()
+    LEAKY_RELU = OpDef::new("LeakyReLU", &["data", "gamma"], run_leaky).params::<LeakyReLU>().inplace().random_if(|p| LeakyReLU::is(p, Leak::Rrelu))
+        .elementwise(|p| !LeakyReLU::is(p, Leak::Prelu) && !LeakyReLU::is(p, Leak::Rrelu))
         .arity(|p| if LeakyReLU::is(p, Leak::Prelu) { 2 } else { 1 }).outputs(leaky_outputs, leaky_outputs)
         .output_names(&["output", "mask"]).inits(&[(1, "[\"Constant\", {\"value\": 0.25}]")])
         .shape(shape_leaky).dtype(floats)

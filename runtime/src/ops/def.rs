@@ -39,6 +39,22 @@ pub type Kernel = fn(&Run<'_>) -> Result<()>;
 /// Tells the dims of an output from the values of the inputs.
 pub type SizedByValues = fn(&Params, &[&Tensor]) -> Result<Dims>;
 
+/// `scale x + shift`, with one number of each for each place on an axis.
+pub struct Affine {
+    /// The axis.
+    pub axis: usize,
+    /// Factors, an array of one axis.
+    pub scale: Array,
+    /// Summands, an array of one axis.
+    pub shift: Array,
+}
+
+/// Tells the affine function from parameters and inputs.
+pub type AffineRule = fn(&Params, &[Array]) -> Result<Option<Affine>>;
+
+/// Tells new parameters and inputs from those that were there.
+pub type AbsorbRule = fn(&Params, &[Array], &Affine) -> Result<Option<(Params, Vec<Array>)>>;
+
 /// How many inputs an operator takes.
 #[derive(Clone, Copy)]
 pub enum Arity {
@@ -177,6 +193,17 @@ pub struct OpDef {
     pub mutates: &'static [usize],
     /// Whether an output may be exactly an input.
     pub inplace: bool,
+    /// Whether, with these parameters, an element of the only output depends on the same element of each input and on nothing
+    /// else, its place and the shape included: then the kernel may be run on any part of the arrays.
+    pub elementwise: fn(&Params) -> bool,
+    /// Whether, with these parameters, the kernel draws random numbers: then two calls on the same inputs are not the same.
+    pub random: fn(&Params) -> bool,
+    /// What it does outside of training to its first input, where that is a multiplication and an addition for each channel;
+    /// `None` when, with these parameters, it is not. Written with calls on the inputs.
+    pub affine: Option<AffineRule>,
+    /// Parameters and inputs with which the operator gives what an affine function makes of its result; `None` when, with these
+    /// parameters, there are none. Written with calls on the inputs.
+    pub absorb: Option<AbsorbRule>,
     /// The device of the outputs of an operator without inputs.
     pub device: Option<fn(&Params) -> Device>,
     /// The gradient.
@@ -185,6 +212,12 @@ pub struct OpDef {
     pub rows: Option<(usize, RowsRule)>,
     /// Sample calls for the generic tests.
     pub samples: Samples,
+}
+
+impl std::fmt::Debug for OpDef {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name)
+    }
 }
 
 fn one(_: &Params) -> usize {
@@ -217,6 +250,10 @@ impl OpDef {
             sized_by_values: None,
             mutates: &[],
             inplace: false,
+            elementwise: |_| false,
+            random: |_| false,
+            affine: None,
+            absorb: None,
             device: None,
             gradient: Gradient::None("no gradient was stated"),
             rows: None,
@@ -226,17 +263,17 @@ impl OpDef {
 
     /// An element-wise operator of one input.
     pub const fn map(name: &'static str, run: Kernel) -> OpDef {
-        OpDef::new(name, &["data"], run).inplace()
+        OpDef::new(name, &["data"], run).inplace().elementwise(|_| true)
     }
 
     /// An element-wise operator of two inputs of one shape.
     pub const fn zip(name: &'static str, run: Kernel) -> OpDef {
-        OpDef::new(name, &["lhs", "rhs"], run).inplace()
+        OpDef::new(name, &["lhs", "rhs"], run).inplace().elementwise(|_| true)
     }
 
     /// An element-wise operator of two inputs that broadcast.
     pub const fn broadcast(name: &'static str, run: Kernel) -> OpDef {
-        let op = OpDef::new(name, &["lhs", "rhs"], run).inplace();
+        let op = OpDef::new(name, &["lhs", "rhs"], run).inplace().elementwise(|_| true);
         OpDef { shape: ShapeInfer::Broadcast, ..op }
     }
 
@@ -314,6 +351,36 @@ impl OpDef {
     /// Says that an output may be exactly an input.
     pub const fn inplace(self) -> OpDef {
         OpDef { inplace: true, ..self }
+    }
+
+    /// Says with which parameters the kernel may be run on any part of the arrays.
+    pub const fn elementwise(self, f: fn(&Params) -> bool) -> OpDef {
+        OpDef { elementwise: f, ..self }
+    }
+
+    /// Says that the kernel wants whole arrays, though there is one element of the output for each of the input.
+    pub const fn whole(self) -> OpDef {
+        self.elementwise(|_| false)
+    }
+
+    /// Says that the kernel draws random numbers.
+    pub const fn random(self) -> OpDef {
+        self.random_if(|_| true)
+    }
+
+    /// Says with which parameters the kernel draws random numbers.
+    pub const fn random_if(self, f: fn(&Params) -> bool) -> OpDef {
+        OpDef { random: f, ..self }
+    }
+
+    /// See [`OpDef::affine`](OpDef#structfield.affine).
+    pub const fn affine(self, rule: AffineRule) -> OpDef {
+        OpDef { affine: Some(rule), ..self }
+    }
+
+    /// See [`OpDef::absorb`](OpDef#structfield.absorb).
+    pub const fn absorb(self, rule: AbsorbRule) -> OpDef {
+        OpDef { absorb: Some(rule), ..self }
     }
 
     /// Where the outputs of an operator without inputs live.

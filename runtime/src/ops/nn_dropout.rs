@@ -111,7 +111,7 @@ fn case(d: &mut Draw) -> Case {
 }
 
 table! {
-    DROPOUT = OpDef::new("Dropout", &["data"], run).params::<Dropout>().outputs(|_| 2, |_| 1).inplace()
+    DROPOUT = OpDef::new("Dropout", &["data"], run).random().params::<Dropout>().outputs(|_| 2, |_| 1).inplace()
         .shape(infer_shape).dtype(infer_type)
         .doc("In training sets elements to 0 with probability `p` and multiplies the others by `1/(1-p)`; else the array as it is. \
               Along `axes` elements are dropped together.")

@@ -220,11 +220,11 @@ const fn draws(
     run: super::def::Kernel,
     doc: &'static str,
 ) -> OpDef {
-    OpDef::new(name, &[], run).aliases(aliases).doc(doc).no_gradient(RANDOM).no_samples(STATISTICS)
+    OpDef::new(name, &[], run).aliases(aliases).doc(doc).random().no_gradient(RANDOM).no_samples(STATISTICS)
 }
 
 const fn likes(name: &'static str, run: super::def::Kernel, doc: &'static str) -> OpDef {
-    OpDef::new(name, &["data"], run).doc(doc).zero_gradient(RANDOM).no_samples(STATISTICS)
+    OpDef::new(name, &["data"], run).doc(doc).random().zero_gradient(RANDOM).no_samples(STATISTICS)
 }
 
 macro_rules! drawn {

@@ -278,6 +278,7 @@ const fn samples(
         .shape(infer_shape)
         .dtype(infer_type)
         .doc(doc)
+        .random()
         .no_gradient(RANDOM)
         .no_samples(STATISTICS)
 }
@@ -310,7 +311,7 @@ table! {
         &["mu", "alpha"], |r| run(r, |m, a| m >= 0.0 && a >= 0.0, NOT_NEGATIVE, generalized),
         "Negative binomially distributed numbers of each mean `mu` and dispersion `alpha`; `shape` of them for each element.");
     SAMPLE_MULTINOMIAL = OpDef::new("_sample_multinomial", &["data"], run_multinomial).aliases(&["sample_multinomial"])
-        .params::<Multinomial>().shape(shape_multinomial).dtype(type_multinomial)
+        .random().params::<Multinomial>().shape(shape_multinomial).dtype(type_multinomial)
         .outputs(|p| if p.get::<Multinomial>().get_prob { 2 } else { 1 }, |p| if p.get::<Multinomial>().get_prob { 2 } else { 1 })
         .doc("Categories drawn by each row of probabilities (the last axis), and on request the logarithms of their probabilities.")
         .vjp(Keep::INPUTS.and(Keep::output(0)), grad_multinomial).no_samples(STATISTICS);
@@ -322,10 +323,10 @@ table! {
         .dtype(|t| { t.outs[0] = t.ins[1]; Ok(()) })
         .doc("Adds up, for each probability, the gradients of the logarithms that were taken of it.")
         .no_gradient("the estimator is used at first order only").no_samples(STATISTICS);
-    SHUFFLE = OpDef::new("_shuffle", &["data"], run_shuffle).aliases(&["shuffle"])
+    SHUFFLE = OpDef::new("_shuffle", &["data"], run_shuffle).aliases(&["shuffle"]).random()
         .doc("The rows of an array (its elements, where it has one axis) in random order.")
         .zero_gradient("the order is random").no_samples(STATISTICS);
-    UNIQUE_ZIPFIAN = OpDef::new("_sample_unique_zipfian", &[], run_zipfian).params::<Zipfian>().shape(shape_zipfian)
+    UNIQUE_ZIPFIAN = OpDef::new("_sample_unique_zipfian", &[], run_zipfian).random().params::<Zipfian>().shape(shape_zipfian)
         .dtype(|t| { t.outs.fill(Some(DType::I64)); Ok(()) }).outputs(|_| 2, |_| 2)
         .doc("Distinct classes in each row, drawn with probability `log((k + 2)/(k + 1)) / log(range_max + 1)` for class k, and how \
               many draws each row took.")

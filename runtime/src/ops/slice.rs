@@ -264,7 +264,7 @@ table! {
             s.output(0, &x)
         })
         .inplace().vjp(Keep::NOTHING, grad_assign).cases(|d| case(d, true));
-    SLICE_ASSIGN_SCALAR = OpDef::map("_slice_assign_scalar", run_assign_scalar).aliases(&["_crop_assign_scalar"])
+    SLICE_ASSIGN_SCALAR = OpDef::map("_slice_assign_scalar", run_assign_scalar).whole().aliases(&["_crop_assign_scalar"])
         .params::<RegionScalar>()
         .doc("`data` with a number in the place of the part that slice would take. With `data` as the result only that part is written.")
         .shape(|s| {

@@ -230,7 +230,7 @@ table! {
         .params::<Softmax>().shape(infer_shape).dtype(infer_type)
         .doc("Softmax of the negated array, `e^(-x/t) / sum(e^(-x/t))` along an axis.")
         .vjp(Keep::OUTPUTS, |d| grad(d, &SOFTMAX_GRAD, -1.0)).cases(case);
-    SOFTMAX_ACTIVATION = OpDef::map("SoftmaxActivation", run_activation).params::<SoftmaxActivation>().dtype(floats)
+    SOFTMAX_ACTIVATION = OpDef::map("SoftmaxActivation", run_activation).whole().params::<SoftmaxActivation>().dtype(floats)
         .doc("Softmax along the last axis, or along axis 1 where `mode` is `channel`.")
         .vjp1(Keep::OUTPUTS, |d| {
             // MXNet goes back along axis 1 in either mode, which with more than two axes is not what it went forward along.
@@ -241,10 +241,10 @@ table! {
             let dims = d.shape(2, if mode == "instance" { 2 } else { 4 });
             Case::new().real(&dims).param("mode", mode)
         });
-    SOFTMAX_GRAD = OpDef::zip("_ks_softmax_grad", |r| run_grad(r, Kind::Softmax)).params::<Along>().dtype(floats)
+    SOFTMAX_GRAD = OpDef::zip("_ks_softmax_grad", |r| run_grad(r, Kind::Softmax)).whole().params::<Along>().dtype(floats)
         .doc("`rhs (lhs - sum(lhs rhs))` along an axis: the gradient of softmax `rhs`.")
         .vjp(Keep::INPUTS, grad_softmax_grad).cases(grad_case);
-    LOG_SOFTMAX_GRAD = OpDef::zip("_ks_log_softmax_grad", |r| run_grad(r, Kind::Log)).params::<Along>().dtype(floats)
+    LOG_SOFTMAX_GRAD = OpDef::zip("_ks_log_softmax_grad", |r| run_grad(r, Kind::Log)).whole().params::<Along>().dtype(floats)
         .doc("`lhs - e^rhs sum(lhs)` along an axis: the gradient of the logarithm of softmax `rhs`.")
         .vjp(Keep::INPUTS, grad_log_grad).cases(grad_case);
 }

@@ -47,6 +47,7 @@ impl Tensor {
 
     /// The elements as bytes, to be read while nothing writes them.
     pub fn bytes(&self) -> &[u8] {
+        self.storage.look();
         // SAFETY: the span's bytes are initialised elements; the module's contract: nobody writes what is read.
         unsafe { std::slice::from_raw_parts(self.span().bytes(), self.size * self.dtype.size()) }
     }

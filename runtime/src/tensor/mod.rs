@@ -45,6 +45,17 @@ impl Tensor {
         Ok(Tensor { storage, dims: Dims::from_slice(dims), offset: 0, size, dtype, device })
     }
 
+    /// A tensor that stands for one, while calls are traced: it has no values.
+    pub fn phantom(dims: &[usize], dtype: DType, device: Device) -> Result<Tensor> {
+        Tensor::over(Storage::phantom(size_of_dims(dims)? * dtype.size())?, dims, dtype, device)
+    }
+
+    /// Of the first element in its storage, in bytes.
+    #[inline]
+    pub fn offset(&self) -> usize {
+        self.offset
+    }
+
     /// Sizes of the axes.
     #[inline]
     pub fn dims(&self) -> &[usize] {
@@ -91,6 +102,7 @@ impl Tensor {
     /// The elements as a slice, to be read while nothing writes them. Panics when `T` is not the tensor's dtype.
     pub fn as_slice<T: Elem>(&self) -> &[T] {
         assert_eq!(T::DTYPE, self.dtype, "as_slice of another dtype");
+        self.storage.look();
         // SAFETY: the module's contract: nobody writes this tensor while it is read.
         unsafe { self.span().slice() }
     }

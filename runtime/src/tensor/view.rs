@@ -1,6 +1,7 @@
 //! Views: tensors over the same elements. No copy, same version counter.
 
 use super::Tensor;
+use crate::dtype::DType;
 use crate::error::Result;
 use crate::shape::reshape::reshape;
 use crate::shape::{Dims, show, size_of_dims};
@@ -26,6 +27,28 @@ impl Tensor {
             bail!(Shape, "shape {} has more elements than {}", show(dims), show(&self.dims));
         }
         Ok(Tensor { dims: dims.into(), size, ..self.clone() })
+    }
+
+    /// Elements from byte `offset` of the storage on, of any dtype and shape. Errors when they do not lie inside it.
+    pub fn window(&self, offset: usize, dims: &[usize], dtype: DType) -> Result<Tensor> {
+        let size = size_of_dims(dims)?;
+        if offset + size * dtype.size() > self.storage.bytes() || !offset.is_multiple_of(dtype.size()) {
+            bail!(
+                Internal,
+                "{size} elements of {dtype} at {offset} are not in {} bytes",
+                self.storage.bytes()
+            );
+        }
+        Ok(Tensor { dims: dims.into(), offset, size, dtype, ..self.clone() })
+    }
+
+    /// Makes a flat tensor that of `n` elements from the storage's byte `offset` on, without touching its reference count.
+    /// # Safety
+    /// They lie inside the storage.
+    #[inline]
+    pub(crate) unsafe fn slide(&mut self, offset: usize, n: usize) {
+        debug_assert!(offset + n * self.dtype.size() <= self.storage.bytes() && self.dims.len() == 1);
+        (self.offset, self.size, self.dims[0]) = (offset, n, n);
     }
 
     /// The same elements in the shape that MXNet's codes make; see [`reshape`].

@@ -1,12 +1,13 @@
 //! The convolutional layer.
 
-use super::super::def::{Keep, OpDef, Run};
+use super::super::def::{Affine, Keep, OpDef, Run};
 use super::super::infer::Shapes;
 use super::super::params::{Ints, Params};
 use super::super::samples::{Case, Draw};
 use super::super::vjp::{Grads, Vjp};
 use super::windows::{self, Windows};
 use super::{Layout, Order, Steps, Tune, channels_last};
+use crate::array::Array;
 use crate::error::Result;
 use crate::fluent::call_with;
 use crate::kernels::conv::Pass;
@@ -132,6 +133,15 @@ fn grad(d: &Vjp<'_>) -> Result<Grads> {
     Ok(all)
 }
 
+/// Filters times the factors of their channels; the bias likewise, plus the summands.
+fn absorb(p: &Params, ins: &[Array], f: &Affine) -> Result<Option<(Params, Vec<Array>)>> {
+    let p = p.get::<Convolution>();
+    if f.axis != p.order()?.channel() {
+        return Ok(None);
+    }
+    Ok(Some((Params::new(Convolution { no_bias: false, ..p.clone() }), f.into_filters(ins))))
+}
+
 /// Drawn parameters of windows, with a size of data for which at least one fits.
 pub(super) struct Drawn {
     pub kernel: Vec<i64>,
@@ -202,6 +212,7 @@ const fn layer(name: &'static str) -> OpDef {
               axes. `weight` is (num_filter, channels/num_group, kernel…), or (num_filter, kernel…, channels/num_group) where the layout has \
               channels last.")
         .vjp(Keep::input(0).and(Keep::input(1)), grad)
+        .absorb(absorb)
         .cases(sample)
 }
 

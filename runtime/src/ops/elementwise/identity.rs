@@ -147,11 +147,11 @@ table! {
     CAST_STORAGE = OpDef::map("cast_storage", run_copy).aliases(&["_sparse_cast_storage"]).params::<StorageType>()
         .doc("A copy with another storage type; arrays of this runtime are dense.")
         .vjp1(Keep::NOTHING, same).no_samples("a copy");
-    CAST = OpDef::new("Cast", &["data"], run_cast).aliases(&["cast"]).params::<CastTo>().dtype(type_cast)
+    CAST = OpDef::new("Cast", &["data"], run_cast).elementwise(|_| true).aliases(&["cast"]).params::<CastTo>().dtype(type_cast)
         .doc("Converts every element to another dtype. Floats truncate toward zero to integers; what does not fit wraps. The \
               gradient is converted back.")
         .vjp1(Keep::NOTHING, grad_cast).cases(cast_case);
-    AMP_CAST = OpDef::new("amp_cast", &["data"], run_cast).params::<CastTo>()
+    AMP_CAST = OpDef::new("amp_cast", &["data"], run_cast).elementwise(|_| true).params::<CastTo>()
         .dtype(|t| {
             // Integers are none of mixed precision's business.
             let to = t.params.get::<CastTo>().dtype;
@@ -176,7 +176,7 @@ table! {
         .doc("Zeros in the shape and dtype of an array.").zero_gradient("constant").samples(-2.0, 2.0);
     ONES_LIKE = OpDef::map("ones_like", |r| fill(r, 1.0))
         .doc("Ones in the shape and dtype of an array.").zero_gradient("constant").samples(-2.0, 2.0);
-    DIV_SQRT_DIM = OpDef::map("_contrib_div_sqrt_dim", run_div_sqrt_dim)
+    DIV_SQRT_DIM = OpDef::map("_contrib_div_sqrt_dim", run_div_sqrt_dim).whole()
         .doc("Every element divided by the square root of the size of the last axis.")
         .vjp1(Keep::NOTHING, |d| Ok(d.grad() / root(d.in_dims(0)))).samples(-2.0, 2.0);
 }

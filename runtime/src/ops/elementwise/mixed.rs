@@ -36,7 +36,7 @@ fn add_n_case(d: &mut Draw) -> Case {
 }
 
 table! {
-    ADD_N = OpDef::new("add_n", &["args"], run_add_n)
+    ADD_N = OpDef::new("add_n", &["args"], run_add_n).elementwise(|_| true)
         .aliases(&["ElementWiseSum", "_sparse_ElementWiseSum", "_sparse_add_n"]).variadic(Some("num_args"))
         .doc("Sum of any number of arrays of one shape.")
         .vjp(Keep::NOTHING, grad_add_n).cases(add_n_case);

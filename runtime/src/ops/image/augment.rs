@@ -236,31 +236,31 @@ fn factor(d: &mut Draw) -> Case {
 const RANDOM: &str = "images are changed before training";
 
 table! {
-    ADJUST_LIGHTING = OpDef::map("_image_adjust_lighting", run_adjust_lighting).params::<Lighting>()
+    ADJUST_LIGHTING = OpDef::map("_image_adjust_lighting", run_adjust_lighting).whole().params::<Lighting>()
         .doc("Adds to every pixel of an image (H, W, 3) the principal components of the colours of natural images, `alpha` of each.")
         .shape(|s| { light(s.params.get())?; shape_colour(s) })
         .vjp1(Keep::NOTHING, |d| Ok(d.grad().clone())).cases(|d| image(d).param("alpha", "(0.1, -0.05, 0.2)"));
-    RANDOM_BRIGHTNESS = OpDef::map("_image_random_brightness", |r| run_factor(r, Change::Brightness)).params::<Factor>()
+    RANDOM_BRIGHTNESS = OpDef::map("_image_random_brightness", |r| run_factor(r, Change::Brightness)).whole().random().params::<Factor>()
         .doc("The image times a factor drawn evenly from a range.").shape(shape).no_gradient(RANDOM).cases(factor);
-    RANDOM_CONTRAST = OpDef::map("_image_random_contrast", |r| run_factor(r, Change::Contrast)).params::<Factor>()
+    RANDOM_CONTRAST = OpDef::map("_image_random_contrast", |r| run_factor(r, Change::Contrast)).whole().random().params::<Factor>()
         .doc("A mixture of the image and its mean grey: a factor drawn evenly from a range of the image, the rest grey.")
         .shape(shape_colour).no_gradient(RANDOM).cases(factor);
-    RANDOM_SATURATION = OpDef::map("_image_random_saturation", |r| run_factor(r, Change::Saturation)).params::<Factor>()
+    RANDOM_SATURATION = OpDef::map("_image_random_saturation", |r| run_factor(r, Change::Saturation)).whole().random().params::<Factor>()
         .doc("A mixture of each pixel and its own grey: a factor drawn evenly from a range of the pixel, the rest grey.")
         .shape(shape_colour).no_gradient(RANDOM).cases(factor);
-    RANDOM_HUE = OpDef::map("_image_random_hue", |r| run_factor(r, Change::Hue)).params::<Factor>()
+    RANDOM_HUE = OpDef::map("_image_random_hue", |r| run_factor(r, Change::Hue)).whole().random().params::<Factor>()
         .doc("The image with its hue turned by a part of the circle drawn evenly from a range.")
         .shape(shape_colour).no_gradient(RANDOM).cases(factor);
-    RANDOM_COLOR_JITTER = OpDef::map("_image_random_color_jitter", run_jitter).params::<Jitter>()
+    RANDOM_COLOR_JITTER = OpDef::map("_image_random_color_jitter", run_jitter).whole().random().params::<Jitter>()
         .doc("Brightness, contrast and saturation changed by factors drawn evenly around 1, and the hue turned, in random order.")
         .shape(shape_colour).no_gradient(RANDOM)
         .cases(|d| image(d).param("brightness", 0.3).param("contrast", 0.3).param("saturation", 0.3).param("hue", 0.1));
-    RANDOM_LIGHTING = OpDef::map("_image_random_lighting", run_random_lighting).params::<RandomLighting>()
+    RANDOM_LIGHTING = OpDef::map("_image_random_lighting", run_random_lighting).whole().random().params::<RandomLighting>()
         .doc("As _image_adjust_lighting, with parts drawn from a normal distribution of deviation `alpha_std`.")
         .shape(shape_colour).no_gradient(RANDOM).cases(image);
-    RANDOM_FLIP_LEFT_RIGHT = OpDef::new("_image_random_flip_left_right", &["data"], |r| run_flip(r, 2))
+    RANDOM_FLIP_LEFT_RIGHT = OpDef::new("_image_random_flip_left_right", &["data"], |r| run_flip(r, 2)).random()
         .doc("The image, mirrored with probability 1/2.").shape(shape).no_gradient(RANDOM).cases(image);
-    RANDOM_FLIP_TOP_BOTTOM = OpDef::new("_image_random_flip_top_bottom", &["data"], |r| run_flip(r, 3))
+    RANDOM_FLIP_TOP_BOTTOM = OpDef::new("_image_random_flip_top_bottom", &["data"], |r| run_flip(r, 3)).random()
         .doc("The image, upside down with probability 1/2.").shape(shape).no_gradient(RANDOM).cases(image);
 }
 

@@ -105,7 +105,7 @@ table! {
             let n = d.size(3, 4);
             Case::new().input(&(0..n).map(|_| d.size(1, 4)).collect::<Dims>(), Fill::Whole(0, 256))
         });
-    NORMALIZE = OpDef::map("_image_normalize", run_normalize).params::<Normalize>()
+    NORMALIZE = OpDef::map("_image_normalize", run_normalize).whole().params::<Normalize>()
         .doc("Images (C, H, W), or a batch of them: out[c] = (data[c] - mean[c]) / std[c].")
         .shape(|s| {
             super::super::infer::same(s)?;

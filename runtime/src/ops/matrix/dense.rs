@@ -1,10 +1,12 @@
 //! The fully connected layer: a product with the bias added where the sum begins.
 
-use super::super::def::{Keep, OpDef, Run};
+use super::super::def::{Affine, Keep, OpDef, Run};
 use super::super::infer::Shapes;
+use super::super::params::Params;
 use super::super::samples::Case;
 use super::super::vjp::{Grads, Vjp};
 use super::{Product, float_type};
+use crate::array::Array;
 use crate::error::Result;
 use crate::kernels::copy::strided;
 use crate::ops::reduce::sum_over;
@@ -100,12 +102,22 @@ fn grad(d: &Vjp<'_>) -> Result<Grads> {
     Ok(grads)
 }
 
+/// Rows of the weight times the factors of their outputs; the bias likewise, plus the summands.
+fn absorb(p: &Params, ins: &[Array], f: &Affine) -> Result<Option<(Params, Vec<Array>)>> {
+    let p = p.get::<Dense>();
+    let last = if p.flatten { 1 } else { ins[0].ndim() - 1 };
+    if f.axis != last {
+        return Ok(None);
+    }
+    Ok(Some((Params::new(Dense { no_bias: false, ..p.clone() }), f.into_filters(ins))))
+}
+
 table! {
     FULLY_CONNECTED = OpDef::new("FullyConnected", &["data", "weight", "bias"], run).aliases(&["_sparse_FullyConnected"])
         .params::<Dense>().arity(|p| if p.get::<Dense>().no_bias { 2 } else { 3 })
         .shape(infer).dtype(float_type)
         .doc("A fully connected layer, `data · weightᵀ + bias`, with `weight` of (num_hidden, inputs).")
-        .vjp(Keep::input(0).and(Keep::input(1)), grad)
+        .vjp(Keep::input(0).and(Keep::input(1)), grad).absorb(absorb)
         .cases(|d| {
             let (hidden, flatten, bias) = (d.size(1, 4), d.flip(), d.flip());
             let data = d.shape(2, 3);

@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::invoke::invoke;
 use crate::kernels::copy;
 use crate::kernels::norm::{self, Layout, Slope};
-use crate::ops::def::{Keep, OpDef, Run};
+use crate::ops::def::{Affine, Keep, OpDef, Run};
 use crate::ops::elementwise::unary::relu_grad;
 use crate::ops::infer::{Shapes, Types};
 use crate::ops::params::{ParamSet, Params};
@@ -287,6 +287,16 @@ const fn norm_op<P: Batch>(name: &'static str, run: crate::ops::def::Kernel) -> 
         .dtype(infer_type)
 }
 
+/// What is done with the moving statistics.
+fn affine<P: Batch>(p: &Params, ins: &[Array]) -> Result<Option<Affine>> {
+    let p = p.get::<P>().common();
+    let [x, gamma, beta, mean, var] = ins else { return Ok(None) };
+    let inv = (var + p.eps).rsqrt();
+    let scale = if p.fix_gamma { inv } else { inv * gamma };
+    let shift = beta - mean * &scale;
+    Ok(Some(Affine { axis: resolve_axis(p.axis, x.ndim())?, scale, shift }))
+}
+
 const KEPT: Keep = Keep::INPUTS.and(Keep::output(1)).and(Keep::output(2));
 
 fn case(d: &mut Draw) -> Case {
@@ -309,11 +319,11 @@ const DOC: &str = "Brings each channel to mean 0 and variance 1, multiplies it b
 
 table! {
     BATCH_NORM = norm_op::<BatchNorm>("BatchNorm", |r| run::<BatchNorm>(r, false))
-        .doc(DOC).vjp(KEPT, |d| grad::<BatchNorm>(d, false)).cases(case);
+        .affine(affine::<BatchNorm>).doc(DOC).vjp(KEPT, |d| grad::<BatchNorm>(d, false)).cases(case);
     BATCH_NORM_V1 = norm_op::<BatchNormV1>("BatchNorm_v1", |r| run::<BatchNormV1>(r, false))
-        .doc(DOC).vjp(KEPT, |d| grad::<BatchNormV1>(d, false)).cases(case);
+        .affine(affine::<BatchNormV1>).doc(DOC).vjp(KEPT, |d| grad::<BatchNormV1>(d, false)).cases(case);
     SYNC_BATCH_NORM = norm_op::<SyncBatchNorm>("_contrib_SyncBatchNorm", |r| run::<SyncBatchNorm>(r, false))
-        .doc(DOC).vjp(KEPT, |d| grad::<SyncBatchNorm>(d, false)).cases(|d| case(d).param("key", "a"));
+        .affine(affine::<SyncBatchNorm>).doc(DOC).vjp(KEPT, |d| grad::<SyncBatchNorm>(d, false)).cases(|d| case(d).param("key", "a"));
     BATCH_NORM_RELU = norm_op::<BatchNorm>("_contrib_BatchNormWithReLU", |r| run::<BatchNorm>(r, true))
         .doc("BatchNorm followed by `max(x, 0)`.")
         .vjp(KEPT.and(Keep::output(0)), |d| grad::<BatchNorm>(d, true)).no_samples("has a kink anywhere; see BatchNorm and relu");

@@ -1,7 +1,7 @@
 //! Strided views as arithmetic, and the operators that read through one and write through one. Every operator that only
 //! moves elements is a view of its input; the gradient of reading is writing, and the other way round.
 
-use super::super::def::{Keep, OpDef, Run};
+use super::super::def::{Affine, Keep, OpDef, Run};
 use super::super::infer::Shapes;
 use super::super::params::{Ints, Params};
 use super::super::vjp::{Grads, Vjp};
@@ -292,6 +292,23 @@ pub const fn moving<M: Move>(name: &'static str, inputs: &'static [&'static str]
 /// As [`moving`], with a gradient to be stated: elements may be read twice.
 pub const fn repeating<M: Move>(name: &'static str) -> OpDef {
     OpDef::new(name, &["data"], run_move::<M>).shape(shape_move::<M>)
+}
+
+impl Affine {
+    /// The inputs data, weight and, where there is one, bias of a layer whose results go through this function: the first axis of
+    /// the weight is theirs.
+    pub(crate) fn into_filters(&self, ins: &[Array]) -> Vec<Array> {
+        let weight = &ins[1];
+        let mut column = vec![1; weight.ndim()];
+        column[0] = self.scale.size();
+        let by = reshaped(&self.scale.cast(weight.dtype()), &column);
+        let shift = self.shift.cast(weight.dtype());
+        let bias = match ins.get(2) {
+            Some(bias) => bias * self.scale.cast(weight.dtype()) + shift,
+            None => shift,
+        };
+        vec![ins[0].clone(), weight * by, bias]
+    }
 }
 
 table! {
