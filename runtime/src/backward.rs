@@ -17,6 +17,7 @@ use crate::ops::vjp::{Grads, Meta, Vjp};
 use crate::rows::{self, Rows};
 use crate::shape::show;
 use crate::tensor::Tensor;
+use crate::trace;
 use crate::watch;
 use smallvec::{SmallVec, smallvec};
 use std::any::Any;
@@ -71,8 +72,8 @@ pub(crate) fn raise<T>(r: Result<T>) -> T {
     }
 }
 
-/// Runs a rule; what it raises becomes an error.
-fn run_rule<T>(f: impl FnOnce() -> Result<T>) -> Result<T> {
+/// Runs a rule, or whatever is written with calls that raise; what they raise becomes an error.
+pub(crate) fn run_rule<T>(f: impl FnOnce() -> Result<T>) -> Result<T> {
     let before = IN_RULE.replace(true);
     let result = catch_unwind(AssertUnwindSafe(f));
     IN_RULE.set(before);
@@ -107,15 +108,17 @@ pub fn backward_watched(
 ) -> Result<bool> {
     let mut reached = false;
     let visit = |node: &Arc<Node>, slots: &mut Slots, pieces: &mut Pieces| {
-        let Kind::Leaf(leaf) = &node.kind else { return Ok(()) };
+        let Kind::Leaf(leaf) = &node.kind else { return Ok(Onward::Yes) };
         reached |= leaf.req != GradReq::Null;
         let whole = slots[0].take().map(|sum| sum.grad);
         if leaf.by_rows() {
             let mut pieces = pieces.remove(&node.seq).unwrap_or_default();
             pieces.extend(whole.map(|g| rows::filled(g.tensor())).transpose()?);
-            return deliver_rows(leaf, pieces);
+            deliver_rows(leaf, pieces)?;
+        } else if let Some(g) = whole {
+            deliver(leaf, g)?;
         }
-        whole.map_or(Ok(()), |g| deliver(leaf, g))
+        Ok(Onward::No)
     };
     pass(heads, head_grads, options, true, visit, watch).map_err(|e| e.within("backward"))?;
     Ok(reached)
@@ -158,10 +161,40 @@ pub fn grad_where_reached(
                     Some(if sum.owned || options.create_graph { sum.grad.clone() } else { copy(&sum.grad)? });
             }
         }
-        Ok(())
+        Ok(Onward::Yes)
     };
     pass(heads, head_grads, options, false, visit, &mut |_, _| Ok(())).map_err(|e| e.within("grad"))?;
     Ok(found)
+}
+
+/// Gradients of `heads` with respect to `vars` by the calls between them alone: what made the variables is not looked at. The
+/// variables that the heads do not depend on get `None`.
+pub(crate) fn grad_between(
+    heads: &[&Array],
+    head_grads: &[Option<&Array>],
+    vars: &[&Array],
+    options: Options,
+) -> Result<Vec<Option<Array>>> {
+    let edges: Vec<Option<Edge>> = vars.iter().map(|v| v.edge()).collect();
+    let mut found: Vec<Option<Array>> = vec![None; vars.len()];
+    let visit = |node: &Arc<Node>, slots: &mut Slots, _: &mut Pieces| {
+        let mut is_var = false;
+        for (e, f) in edges.iter().zip(&mut found) {
+            if let Some(e) = e.as_ref().filter(|e| Arc::ptr_eq(&e.node, node)) {
+                is_var = true;
+                *f = slots[e.output as usize].as_ref().map(|sum| sum.grad.clone());
+            }
+        }
+        Ok(if is_var { Onward::No } else { Onward::Yes })
+    };
+    pass(heads, head_grads, options, false, visit, &mut |_, _| Ok(()))?;
+    Ok(found)
+}
+
+/// Whether a pass goes on from a node to its inputs.
+enum Onward {
+    Yes,
+    No,
 }
 
 /// A copy with memory of its own.
@@ -186,7 +219,7 @@ fn pass(
     head_grads: &[Option<&Array>],
     options: Options,
     by_rows: bool,
-    mut visit: impl FnMut(&Arc<Node>, &mut Slots, &mut Pieces) -> Result<()>,
+    mut visit: impl FnMut(&Arc<Node>, &mut Slots, &mut Pieces) -> Result<Onward>,
     watch: Watch<'_>,
 ) -> Result<()> {
     if !head_grads.is_empty() && head_grads.len() != heads.len() {
@@ -217,7 +250,9 @@ fn pass(
     }
     let mut pieces = Pieces::new();
     while let Some((_, (node, mut slots))) = pending.pop_last() {
-        visit(&node, &mut slots, &mut pieces)?;
+        if let Onward::No = visit(&node, &mut slots, &mut pieces)? {
+            continue;
+        }
         let Kind::Call(call) = &node.kind else { continue };
         let _of = watch::any().then(|| watch::Gradient::of(call.op.name));
         let to_rows = if by_rows && !options.create_graph { wants_rows(call) } else { None };
@@ -257,7 +292,7 @@ fn push(pending: &mut Pending, edge: &Edge, g: Array, create_graph: bool) -> Res
     let slot = &mut slots[edge.output as usize];
     *slot = Some(match slot.take() {
         None => Sum { grad: g, owned: false },
-        Some(s) if s.owned && !create_graph => {
+        Some(s) if s.owned && !create_graph && !trace::is_on() => {
             invoke(&ELEMWISE_ADD, &[&s.grad, &g], &Params::NONE, &[&s.grad])?;
             s
         }

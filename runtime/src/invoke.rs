@@ -14,6 +14,7 @@ use crate::shape::broadcast::broadcast;
 use crate::shape::partial::Partial;
 use crate::shape::{Dims, show};
 use crate::tensor::Tensor;
+use crate::trace::{self, Traced};
 use crate::watch::{self, Watch};
 use smallvec::{SmallVec, smallvec};
 
@@ -34,6 +35,9 @@ pub fn invoke(op: &'static OpDef, ins: &[&Array], params: &Params, given: &[&Arr
 /// A call while something watches.
 #[cold]
 fn watched(op: &'static OpDef, ins: &[&Array], params: &Params, given: &[&Array]) -> Result<Outputs> {
+    if trace::is_on() {
+        return traced(op, ins, params, given);
+    }
     let start = watch::profile::now();
     let outs = call(op, ins, params, given)?;
     if watch::is_on(Watch::Profile) {
@@ -43,6 +47,65 @@ fn watched(op: &'static OpDef, ins: &[&Array], params: &Params, given: &[&Array]
         watch::nan::check(ins, &outs)?;
     }
     Ok(outs)
+}
+
+/// A call that is noted down instead of made. Only what has no inputs may have an array to write into: that tells its shape.
+fn traced(op: &'static OpDef, ins: &[&Array], params: &Params, given: &[&Array]) -> Result<Outputs> {
+    check_arity(op, params, ins.len())?;
+    if op.sized_by_values.is_some() || !(given.is_empty() || ins.is_empty()) {
+        bail!(Internal, "the call cannot be traced");
+    }
+    let tensors: Tensors<'_> = ins.iter().map(|a| a.tensor()).collect();
+    if let Some(view) = op.view {
+        let out = Array::from(view(params, tensors[0])?);
+        record(op, ins, params, &tensors, &[out.tensor()], std::slice::from_ref(&out));
+        return Ok(smallvec![out]);
+    }
+    let device = device_of(op, params, &tensors);
+    let outs: SmallVec<[Tensor; 1]> = infer(op, params, &tensors, given)?
+        .iter()
+        .map(|(dims, dtype)| Tensor::phantom(dims, *dtype, device))
+        .collect::<Result<_>>()?;
+    let arrays: Outputs = outs[..(op.visible)(params)].iter().map(|t| Array::from(t.clone())).collect();
+    record(op, ins, params, &tensors, &outs.iter().collect::<Tensors<'_>>(), &arrays);
+    let ins = tensors.iter().map(|t| (*t).clone()).collect();
+    trace::note(Traced { op, params: params.clone(), training: mode::is_training(), ins, outs });
+    Ok(arrays)
+}
+
+/// Makes a call whose outputs are there, of the shapes and dtypes that an earlier trace of it inferred: what a compiled graph
+/// is made of. It is not recorded. An output overlaps an input only where the operator allows that.
+pub fn invoke_into(
+    op: &'static OpDef,
+    ins: &[&Tensor],
+    params: &Params,
+    outs: &[&Tensor],
+    training: bool,
+) -> Result<()> {
+    debug_assert!(!outs.iter().any(|out| clashes(op, out, ins)));
+    let start = if watch::is_on(Watch::Profile) { Some(watch::profile::now()) } else { None };
+    if !op.mutates.is_empty() || outs.iter().any(|t| t.size() > 0) {
+        (op.run)(&Run { params, ins, outs, training }).map_err(|e| e.within(op.name))?;
+    }
+    for &i in op.mutates {
+        if let Some(t) = ins.get(i) {
+            t.storage().bump();
+        }
+    }
+    if let Some(start) = start {
+        let arrays: SmallVec<[Array; 4]> = ins.iter().map(|t| Array::from((*t).clone())).collect();
+        watch::profile::call(op.name, &arrays.iter().collect::<SmallVec<[&Array; 4]>>(), start);
+    }
+    Ok(())
+}
+
+/// Where the outputs of a call live.
+fn device_of(op: &OpDef, params: &Params, ins: &[&Tensor]) -> Device {
+    match (ins.first(), op.device) {
+        (_, Some(f)) => f(params),
+        (Some(t), None) => t.device(),
+        (None, None) => Device::default(),
+    }
 }
 
 /// Calls `op` with parameters by name.
@@ -240,11 +303,7 @@ fn call(op: &'static OpDef, ins: &[&Array], params: &Params, given: &[&Array]) -
     }
     let specs = infer(op, params, &tensors, given)?;
     check_given(given, &specs, visible, mode::is_recording())?;
-    let device: Device = match (tensors.first(), op.device) {
-        (_, Some(f)) => f(params),
-        (Some(t), None) => t.device(),
-        (None, None) => Device::default(),
-    };
+    let device = device_of(op, params, &tensors);
     // Outputs: given ones are used in place unless the kernel would read what it overwrites.
     let mut outs: SmallVec<[Tensor; 1]> = SmallVec::with_capacity(specs.len());
     let mut copies: SmallVec<[usize; 1]> = SmallVec::new();

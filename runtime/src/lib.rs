@@ -1,8 +1,8 @@
 //! Keshi: a CPU tensor runtime with a dynamic autograd tape.
 //!
 //! A module may use only what stands above it here: `error dtype device`, `rng`, `shape`, `storage`, `tensor`, `serialize`,
-//! `files`, `simd`, `kernels`, `rows`, `ops`, `autograd`, `array`, `watch`, `invoke`, `backward`, `fluent`, `views`, `custom`,
-//! `einsum`, `gradcheck`, `graph`. One knot is allowed:
+//! `files`, `simd`, `kernels`, `rows`, `ops`, `autograd`, `array`, `watch`, `trace`, `invoke`, `backward`, `fluent`, `views`, `custom`,
+//! `einsum`, `gradcheck`, `fused`, `graph`. One knot is allowed:
 //! gradient rules in `ops` are written with [`Array`]s and the calls of `fluent`.
 
 #[macro_use]
@@ -34,9 +34,11 @@ pub mod backward;
 pub mod custom;
 pub mod einsum;
 pub mod fluent;
+pub mod fused;
 pub mod gradcheck;
 pub mod graph;
 pub mod invoke;
+pub mod trace;
 pub mod views;
 pub mod watch;
 

@@ -48,13 +48,18 @@ impl GradReq {
 /// A value kept for the gradient rule, with the version it had.
 pub struct Saved {
     tensor: Tensor,
-    version: u64,
+    version: Option<u64>,
 }
 
 impl Saved {
     /// Keeps `tensor` (its data, not its history).
     pub fn new(tensor: &Tensor) -> Saved {
-        Saved { tensor: tensor.clone(), version: tensor.storage().version() }
+        Saved { tensor: tensor.clone(), version: Some(tensor.storage().version()) }
+    }
+
+    /// Keeps `tensor`, whatever becomes of its values.
+    pub fn unchecked(tensor: &Tensor) -> Saved {
+        Saved { tensor: tensor.clone(), version: None }
     }
 
     /// The value as it is now: of an input that the operator itself changes.
@@ -65,15 +70,23 @@ impl Saved {
     /// The value, if it is still what it was.
     pub fn open(&self, what: &str) -> Result<&Tensor> {
         let now = self.tensor.storage().version();
-        if now != self.version {
-            bail!(
-                Autograd,
-                "{what} is needed for the gradient but was changed in place, got version {now}, want {}",
-                self.version
-            );
+        match self.version {
+            Some(version) => check_version(what, now, version)?,
+            None => {}
         }
         Ok(&self.tensor)
     }
+}
+
+/// Refuses a value that was changed since it had version `want`.
+pub fn check_version(what: &str, now: u64, want: u64) -> Result<()> {
+    if now != want {
+        bail!(
+            Autograd,
+            "{what} is needed for the gradient but was changed in place, got version {now}, want {want}"
+        );
+    }
+    Ok(())
 }
 
 /// A variable: an array that wants a gradient.
@@ -214,6 +227,19 @@ impl Node {
             ins: ins.iter().enumerate().map(|(i, t)| keep.keeps_input(i).then(|| Saved::new(t))).collect(),
             outs: outs.iter().enumerate().map(|(i, t)| keep.keeps_output(i).then(|| Saved::new(t))).collect(),
         };
+        Node::keeping(op, params, training, edges, ins, outs, kept)
+    }
+
+    /// A recorded call that keeps what the caller says.
+    pub fn keeping(
+        op: &'static OpDef,
+        params: &Params,
+        training: bool,
+        edges: SmallVec<[Option<Edge>; 2]>,
+        ins: &[&Tensor],
+        outs: &[&Tensor],
+        kept: Kept,
+    ) -> Arc<Node> {
         let call = Call {
             op,
             params: params.clone(),

@@ -5,11 +5,11 @@ pub mod nan;
 pub mod profile;
 
 use std::cell::Cell;
-use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 /// What can be switched on, for all threads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
+#[repr(u32)]
 pub enum Watch {
     /// Every call is timed, see [`profile`].
     Profile = 1,
@@ -17,7 +17,9 @@ pub enum Watch {
     Nan = 2,
 }
 
-static ON: AtomicU8 = AtomicU8::new(0);
+/// The bits of the watches; above them, the number of threads that trace.
+static ON: AtomicU32 = AtomicU32::new(0);
+const TRACE: u32 = 1 << 8;
 
 thread_local! {
     /// The operator whose gradient rule runs on this thread.
@@ -26,20 +28,29 @@ thread_local! {
 
 /// Switches a watch and returns whether it was on.
 pub fn set(watch: Watch, on: bool) -> bool {
-    let bit = watch as u8;
+    let bit = watch as u32;
     let before = if on { ON.fetch_or(bit, Relaxed) } else { ON.fetch_and(!bit, Relaxed) };
     before & bit != 0
 }
 
 /// Whether a watch is on.
 pub fn is_on(watch: Watch) -> bool {
-    ON.load(Relaxed) & watch as u8 != 0
+    ON.load(Relaxed) & watch as u32 != 0
 }
 
-/// Whether any watch is on.
+/// Whether any watch is on, or some thread traces.
 #[inline]
 pub fn any() -> bool {
     ON.load(Relaxed) != 0
+}
+
+/// Counts a thread that begins to trace, or ends.
+pub(crate) fn tracing(on: bool) {
+    if on {
+        ON.fetch_add(TRACE, Relaxed)
+    } else {
+        ON.fetch_sub(TRACE, Relaxed)
+    };
 }
 
 /// The operator whose gradient is computed on this thread, if any.
