@@ -379,6 +379,11 @@ int ks_array_dtype(const KsArray *a, int32_t *out);
 // Requires: `a` is a handle; `device_type` and `device_id` are writable.
 int ks_array_device(const KsArray *a, int32_t *device_type, int32_t *device_id);
 
+// Says that the memory of `a` will be written by somebody who does not call ks_array_touch each time: nothing that is computed
+// from it is kept for a later call. Fails when a pointer is NULL.
+// Requires: `a` is a handle.
+int ks_array_share(const KsArray *a);
+
 // Address of the first element of `a` into `*out`; the elements are contiguous and row-major. Borrows `a`; the
 // address is good as long as any array on the memory lives. Whoever writes there calls ks_array_touch afterwards.
 // Fails when a pointer is NULL.
@@ -1028,6 +1033,13 @@ int ks_cached_op_new(const KsSymbol *s,
 // Frees a callable symbol. NULL is fine; freeing one twice is the caller's fault.
 // Requires: `c` is NULL or a callable symbol, not used afterwards.
 void ks_cached_op_free(KsCachedOp *c);
+
+// What compiling did for the last kind of call into `*out`, which is the caller's, to be freed with ks_strings_free: names and
+// numbers in turn (`traced` calls, those `left`, bytes `planned` for values in between, …). An empty list when that was not
+// compiled. Fails when a pointer is NULL.
+// Requires: `c` is a callable symbol; `out` is writable.
+int ks_cached_op_report(const KsCachedOp *c,
+                        KsStrings **out);
 
 // Calls a symbol on the values of its variables, in the order of KS_LIST_INPUTS. Recorded while the thread records.
 // `outputs[0..num_given)` are arrays to write into; they stay the caller's. Into the rest new arrays are put, which are the

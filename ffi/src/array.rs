@@ -285,6 +285,19 @@ pub unsafe extern "C" fn ks_array_device(
     })
 }
 
+/// Says that the memory of `a` will be written by somebody who does not call ks_array_touch each time: nothing that is computed
+/// from it is kept for a later call. Fails when a pointer is NULL.
+/// # Safety
+/// `a` is a handle.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ks_array_share(a: *const KsArray) -> c_int {
+    guard("ks_array_share", || {
+        // SAFETY: the caller's promise.
+        unsafe { array(a, "a") }?.tensor().storage().share();
+        Ok(())
+    })
+}
+
 /// Address of the first element of `a` into `*out`; the elements are contiguous and row-major. Borrows `a`; the
 /// address is good as long as any array on the memory lives. Whoever writes there calls ks_array_touch afterwards.
 /// Fails when a pointer is NULL.

@@ -103,6 +103,7 @@ pub unsafe extern "C" fn ks_array_to_dlpack(a: *mut KsArray, out: *mut *mut c_vo
         let to = self::out(out, "out")?;
         // SAFETY: the caller's promise.
         let a = unsafe { array(a, "a") }?.detach();
+        a.tensor().storage().share();
         let shape: Vec<i64> = a.dims().iter().map(|&d| d as i64).collect();
         let mut strides = vec![1; shape.len()];
         for i in (1..shape.len()).rev() {

@@ -250,6 +250,26 @@ pub unsafe extern "C" fn ks_cached_op_free(c: *mut KsCachedOp) {
     })
 }
 
+/// What compiling did for the last kind of call into `*out`, which is the caller's, to be freed with ks_strings_free: names and
+/// numbers in turn (`traced` calls, those `left`, bytes `planned` for values in between, …). An empty list when that was not
+/// compiled. Fails when a pointer is NULL.
+/// # Safety
+/// `c` is a callable symbol; `out` is writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ks_cached_op_report(c: *const KsCachedOp, out: *mut *mut KsStrings) -> c_int {
+    guard("ks_cached_op_report", || {
+        let to = self::out(out, "out")?;
+        // SAFETY: callable symbols come from `ks_cached_op_new`.
+        let op = unsafe { c.cast::<CachedOp>().as_ref() };
+        let op = op.ok_or_else(|| err!(Argument, "c is not usable, got NULL, want a valid pointer"))?;
+        let report = op.report().map(|r| r.numbers()).unwrap_or_default();
+        let texts = report.into_iter().flat_map(|(name, n)| [name.to_owned(), n.to_string()]).collect();
+        // SAFETY: the caller's promise.
+        unsafe { to.set(give_strings(texts)) };
+        Ok(())
+    })
+}
+
 /// Calls a symbol on the values of its variables, in the order of KS_LIST_INPUTS. Recorded while the thread records.
 /// `outputs[0..num_given)` are arrays to write into; they stay the caller's. Into the rest new arrays are put, which are the
 /// caller's, to be freed with ks_array_free. `*num_outputs` gets the number of outputs; when `capacity` is smaller, nothing has

@@ -251,6 +251,7 @@ static SV *keshi_view_as_pdl(pTHX_ KsArray *a)
     mg = sv_magicext(bytes, NULL, PERL_MAGIC_ext, &keshi_view_vtbl, NULL, 0);
     mg->mg_ptr = (char *)held;
     sv_2mortal(bytes);
+    CHECK(ks_array_share(held));
     CHECK(ks_array_data(held, &data));
     SvPV_set(bytes, (char *)data);
     SvCUR_set(bytes, nbytes);

@@ -255,6 +255,14 @@ PPCODE:
     CHECK(ks_cached_op_new(SYMBOL(symbol, "CachedOp"), n, keys, values, &out));
     RETURN_SV(keshi_wrap_graph(aTHX_ &keshi_cached_kind, out));
 
+ # cached_op_report($op): names and numbers in turn
+void
+cached_op_report(SV *self)
+PPCODE:
+    KsStrings *strings;
+    CHECK(ks_cached_op_report((KsCachedOp *)keshi_graph_arg(aTHX_ self, &keshi_cached_kind, "CachedOp"), &strings));
+    XSRETURN(keshi_push_strings(aTHX_ strings, ax));
+
  # cached_op_call($op, \@inputs, \@arrays to write into): all outputs
 void
 cached_op_call(SV *self, SV *inputs, SV *given)

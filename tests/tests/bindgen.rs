@@ -59,6 +59,7 @@ exports! {
     ks_array_size(_, _);
     ks_array_dtype(_, _);
     ks_array_device(_, _, _);
+    ks_array_share(_);
     ks_array_data(_, _);
     ks_array_version(_, _);
     ks_array_touch(_);
@@ -150,6 +151,7 @@ exports! {
     ks_executor_describe(_, _);
     ks_cached_op_new(_, _, _, _, _);
     ks_cached_op_free(_);
+    ks_cached_op_report(_, _);
     ks_cached_op_invoke(_, _, _, _, _, _, _);
 }
 

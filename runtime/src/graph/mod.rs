@@ -11,12 +11,17 @@ pub mod cached;
 pub mod compose;
 pub mod executor;
 pub mod infer;
+pub mod ir;
 pub mod json;
 pub mod list;
+pub mod lower;
 pub mod node;
 pub mod order;
+pub mod passes;
 pub mod plan;
+pub mod program;
 mod read;
 pub mod recorded;
+pub mod replay;
 
 pub use node::{Entry, Node, Symbol};

@@ -10,7 +10,8 @@ pub struct Order {
     pub nodes: Vec<Arc<Node>>,
     /// The number of output 0 of each node; one more than nodes, so that the last is the number of all outputs.
     pub first: Vec<usize>,
-    at: HashMap<*const Node, usize>,
+    /// By address.
+    at: HashMap<usize, usize>,
 }
 
 impl Order {
@@ -33,7 +34,7 @@ impl Order {
                         }
                     }
                     None => {
-                        at.insert(Arc::as_ptr(node), nodes.len());
+                        at.insert(Arc::as_ptr(node) as usize, nodes.len());
                         nodes.push((*node).clone());
                         stack.pop();
                     }
@@ -49,7 +50,7 @@ impl Order {
 
     /// The number of a node.
     pub fn place(&self, node: &Arc<Node>) -> usize {
-        self.at[&Arc::as_ptr(node)]
+        self.at[&(Arc::as_ptr(node) as usize)]
     }
 
     /// The number of an output.

@@ -1,6 +1,6 @@
 //! A graph as a list of calls: what an executor and a cached operator run.
 
-use super::infer::in_node;
+use super::infer::{in_node, shapes, types};
 use super::node::Symbol;
 use super::order::Order;
 use crate::array::Array;
@@ -37,6 +37,8 @@ pub struct Plan {
     inputs: Vec<usize>,
     /// Places of the outputs of the symbol.
     pub heads: Vec<usize>,
+    /// See [`Plan::is_open`].
+    open: bool,
 }
 
 /// Sees each output of each call, by the number of the node and its own, as soon as it is there.
@@ -69,7 +71,9 @@ impl Plan {
             let places = step.ins.iter().copied().chain(outs);
             step.free = places.filter(|&p| !std::mem::replace(&mut used[p], true)).collect();
         }
-        Plan { order, steps, inputs, heads }
+        let mut plan = Plan { order, steps, inputs, heads, open: false };
+        plan.open = plan.is_open();
+        plan
     }
 
     /// Number of variables.
@@ -91,7 +95,7 @@ impl Plan {
 
     /// Whether the result of some call depends on how it is used: it makes something from nothing, and its parameters leave
     /// shape or dtype open.
-    pub fn is_open(&self) -> bool {
+    fn is_open(&self) -> bool {
         self.sources().any(|step| {
             let (mut shapes, mut types) = ([Partial::UNKNOWN], [None]);
             let params = &step.params;
@@ -121,6 +125,24 @@ impl Plan {
             }
         }
         Ok(())
+    }
+
+    /// Number of calls.
+    pub fn num_calls(&self) -> usize {
+        self.steps.len()
+    }
+
+    /// Runs all calls, as [`Plan::run`] does, after inferring the shapes and dtypes of calls that leave them open.
+    pub fn run_whole(&self, values: &[Array], watch: Option<Watch<'_>>) -> Result<Vec<Array>> {
+        let mut sources = Vec::new();
+        if self.open {
+            let shapes = shapes(&self.order, |i| self.fact(values, i, |a| Partial::from(a.dims())))?;
+            let types = types(&self.order, |i| self.fact(values, i, Array::dtype))?;
+            let device = values.first().map(Array::device).unwrap_or_default();
+            sources.resize(self.order.num_entries(), None);
+            self.make_sources(&shapes, &types, |_| device, &mut sources)?;
+        }
+        self.run(values, &sources, watch)
     }
 
     /// Runs all calls. `values` are those of the variables, in the order of `list_inputs`; a call writes into `given[place]`

@@ -21,6 +21,7 @@ unsafe extern "C" { pub fn ks_array_dims (a : * const KsArray , dims : * mut * c
 unsafe extern "C" { pub fn ks_array_size (a : * const KsArray , out : * mut usize) -> :: std :: os :: raw :: c_int ; }
 unsafe extern "C" { pub fn ks_array_dtype (a : * const KsArray , out : * mut i32) -> :: std :: os :: raw :: c_int ; }
 unsafe extern "C" { pub fn ks_array_device (a : * const KsArray , device_type : * mut i32 , device_id : * mut i32) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_array_share (a : * const KsArray) -> :: std :: os :: raw :: c_int ; }
 unsafe extern "C" { pub fn ks_array_data (a : * const KsArray , out : * mut * mut :: std :: os :: raw :: c_void) -> :: std :: os :: raw :: c_int ; }
 unsafe extern "C" { pub fn ks_array_version (a : * const KsArray , out : * mut u64) -> :: std :: os :: raw :: c_int ; }
 unsafe extern "C" { pub fn ks_array_touch (a : * mut KsArray) -> :: std :: os :: raw :: c_int ; }
@@ -112,4 +113,5 @@ unsafe extern "C" { pub fn ks_executor_set_monitor (e : * mut KsExecutor , monit
 unsafe extern "C" { pub fn ks_executor_describe (e : * const KsExecutor , out : * mut * mut KsStrings) -> :: std :: os :: raw :: c_int ; }
 unsafe extern "C" { pub fn ks_cached_op_new (s : * const KsSymbol , n : usize , keys : * const * const :: std :: os :: raw :: c_char , values : * const * const :: std :: os :: raw :: c_char , out : * mut * mut KsCachedOp) -> :: std :: os :: raw :: c_int ; }
 unsafe extern "C" { pub fn ks_cached_op_free (c : * mut KsCachedOp) ; }
+unsafe extern "C" { pub fn ks_cached_op_report (c : * const KsCachedOp , out : * mut * mut KsStrings) -> :: std :: os :: raw :: c_int ; }
 unsafe extern "C" { pub fn ks_cached_op_invoke (c : * const KsCachedOp , num_inputs : usize , inputs : * const * mut KsArray , num_given : usize , capacity : usize , outputs : * mut * mut KsArray , num_outputs : * mut usize) -> :: std :: os :: raw :: c_int ; }
