@@ -53,20 +53,17 @@ fn code_of(d: DType) -> DLDataType {
         DType::U8 => 1,
         DType::F16 | DType::F32 | DType::F64 => 2,
         DType::BF16 => 4,
+        DType::Bool => 6,
     };
     DLDataType { code, bits: d.size() as u8 * 8, lanes: 1 }
 }
 
 fn dtype_of(c: DLDataType) -> Result<DType> {
-    // Truth values of one byte are 0 and 1.
-    if c == (DLDataType { code: 6, bits: 8, lanes: 1 }) {
-        return Ok(DType::U8);
-    }
     match DType::ALL.into_iter().find(|&d| code_of(d) == c) {
         Some(d) => Ok(d),
         None => bail!(
             Dtype,
-            "no dtype is like this, got code {} of {} bits and {} lanes, want float32 float64 float16 bfloat16 uint8 int8 int32 int64",
+            "no dtype is like this, got code {} of {} bits and {} lanes, want float32 float64 float16 bfloat16 uint8 int8 int32 int64 bool",
             c.code,
             c.bits,
             c.lanes

@@ -72,6 +72,8 @@ pub enum KsDType {
     KsInt8 = 5,
     /// Signed, 64 bits.
     KsInt64 = 6,
+    /// The truth values 0 and 1, a byte each. Most operators want them cast.
+    KsBool = 7,
     /// The upper half of a binary32.
     KsBfloat16 = 12,
 }

@@ -289,7 +289,8 @@ static void keshi_hash_args(pTHX_ Call *call, HV *hv)
     hv_iterinit(hv);
     while ((entry = hv_iternext(hv))) {
         SV *key = hv_iterkeysv(entry), *value = hv_iterval(hv, entry);
-        if (!keshi_named_arg(aTHX_ call, key, value)) {
+        /* Operators without parameters take any name and use none, as upstream's do. */
+        if (!keshi_named_arg(aTHX_ call, key, value) && call->op->num_params) {
             SV *known = sv_2mortal(newSVpvs(""));
             uint32_t i;
             for (i = 0; i < call->op->num_params; i++)

@@ -50,7 +50,7 @@ PPCODE:
     static const char *const names[] = { "ctx", "dtype", "out", "name", "__layout__", "stype" };
     SV *given[6];
     PERL_UNUSED_VAR(class);
-    keshi_named(aTHX_ ix ? "ones" : "zeros", ax + 2, items - 2, names, given, 6);
+    keshi_named(aTHX_ ix ? "ones" : "zeros", ax + 2, items - 2, names, given, ix ? 5 : 6);
     if (!ix && keshi_wants_sparse(aTHX_ given[5]))
         RETURN_SV(keshi_make_sparse(aTHX_ "zeros", given[5], shape, given[0], given[1]));
     RETURN_SV(keshi_filled(aTHX_ ix ? "ones" : "zeros", shape, ix, given[0], given[1], given[2]));

@@ -23,13 +23,29 @@ pub enum DType {
     I8 = 5,
     /// Signed 64-bit integer.
     I64 = 6,
+    /// The truth values 0 and 1, a byte each: what casts to it give, and operators that only move elements pass on. Others
+    /// refuse it. Kernels see bytes.
+    Bool = 7,
     /// The upper half of a binary32; computed in float32.
     BF16 = 12,
 }
 
 impl DType {
     /// All element types.
-    pub const ALL: [DType; 8] =
+    pub const ALL: [DType; 9] = [
+        DType::F32,
+        DType::F64,
+        DType::F16,
+        DType::BF16,
+        DType::U8,
+        DType::I8,
+        DType::I32,
+        DType::I64,
+        DType::Bool,
+    ];
+
+    /// Those of numbers.
+    pub const NUMBERS: [DType; 8] =
         [DType::F32, DType::F64, DType::F16, DType::BF16, DType::U8, DType::I8, DType::I32, DType::I64];
 
     /// The name that MXNet, NumPy and PyTorch use.
@@ -43,6 +59,7 @@ impl DType {
             DType::I8 => "int8",
             DType::I32 => "int32",
             DType::I64 => "int64",
+            DType::Bool => "bool",
         }
     }
 
@@ -51,7 +68,7 @@ impl DType {
         DType::ALL
             .into_iter()
             .find(|d| d.name() == name)
-            .ok_or_else(|| err!(Dtype, "unknown dtype, got '{name}', want one of float32 float64 float16 bfloat16 uint8 int8 int32 int64"))
+            .ok_or_else(|| err!(Dtype, "unknown dtype, got '{name}', want one of float32 float64 float16 bfloat16 uint8 int8 int32 int64 bool"))
     }
 
     /// Reads a number as the enum's discriminants give it.
@@ -59,17 +76,26 @@ impl DType {
         DType::ALL
             .into_iter()
             .find(|d| *d as i32 == id)
-            .ok_or_else(|| err!(Dtype, "unknown dtype id, got {id}, want one of 0 to 6 or 12"))
+            .ok_or_else(|| err!(Dtype, "unknown dtype id, got {id}, want one of 0 to 7 or 12"))
     }
 
     /// Bytes per element.
     #[inline]
     pub const fn size(self) -> usize {
         match self {
-            DType::U8 | DType::I8 => 1,
+            DType::U8 | DType::I8 | DType::Bool => 1,
             DType::F16 | DType::BF16 => 2,
             DType::F32 | DType::I32 => 4,
             DType::F64 | DType::I64 => 8,
+        }
+    }
+
+    /// The dtype of the Rust type that kernels see.
+    #[inline]
+    pub const fn stored(self) -> DType {
+        match self {
+            DType::Bool => DType::U8,
+            d => d,
         }
     }
 
@@ -94,7 +120,8 @@ pub trait Elem: Copy + Send + Sync + PartialEq + PartialOrd + fmt::Debug + Defau
     type Acc: Elem;
     /// To float64; exact but for large int64.
     fn to_f64(self) -> f64;
-    /// From float64; integers truncate toward zero and then wrap, as a C cast through int64 does.
+    /// From float64; integers truncate toward zero and then wrap, as C's cast does on x86: through int32 (int64 for int64),
+    /// whose smallest value stands for what does not fit, and for NaN.
     fn from_f64(x: f64) -> Self;
     /// To int64; floats truncate toward zero and saturate, NaN is 0.
     fn to_i64(self) -> i64;
@@ -103,18 +130,22 @@ pub trait Elem: Copy + Send + Sync + PartialEq + PartialOrd + fmt::Debug + Defau
 }
 
 macro_rules! elem_int {
-    ($($t:ty => $d:ident),*) => {$(
+    ($($t:ty => $d:ident, $through:ty);*) => {$(
         impl Elem for $t {
             const DTYPE: DType = DType::$d;
             type Acc = i64;
             #[inline(always)] fn to_f64(self) -> f64 { self as f64 }
-            #[inline(always)] fn from_f64(x: f64) -> Self { x as i64 as $t }
+            #[inline(always)] fn from_f64(x: f64) -> Self {
+                // Both bounds are exact in float64 but for the upper one of int64, which rounds up.
+                const LOW: f64 = <$through>::MIN as f64;
+                if x > LOW - 1.0 && x < -LOW { x as $through as $t } else { <$through>::MIN as $t }
+            }
             #[inline(always)] fn to_i64(self) -> i64 { self as i64 }
             #[inline(always)] fn from_i64(x: i64) -> Self { x as $t }
         }
     )*};
 }
-elem_int!(u8 => U8, i8 => I8, i32 => I32, i64 => I64);
+elem_int!(u8 => U8, i32; i8 => I8, i32; i32 => I32, i32; i64 => I64, i64);
 
 macro_rules! elem_float {
     ($($t:ty, $d:ident, $acc:ty, $to:expr, $from:expr);*) => {$(
@@ -157,7 +188,7 @@ macro_rules! with_dtype {
                 type $t = half::bf16;
                 $body
             }
-            $crate::dtype::DType::U8 => {
+            $crate::dtype::DType::U8 | $crate::dtype::DType::Bool => {
                 type $t = u8;
                 $body
             }
@@ -183,7 +214,7 @@ mod tests {
 
     #[test]
     fn names_ids_and_sizes_agree_with_the_rust_types() {
-        for d in DType::ALL {
+        for d in DType::NUMBERS {
             assert_eq!(DType::parse(d.name()).unwrap(), d);
             assert_eq!(DType::from_id(d as i32).unwrap(), d);
             with_dtype!(d, T => {
@@ -191,7 +222,7 @@ mod tests {
                 assert_eq!(size_of::<T>(), d.size());
             });
         }
-        assert!(DType::parse("float31").is_err() && DType::from_id(7).is_err());
+        assert!(DType::parse("float31").is_err() && DType::from_id(8).is_err());
     }
 
     #[test]
@@ -199,6 +230,10 @@ mod tests {
         assert_eq!(u8::from_f64(300.0), 44);
         assert_eq!(u8::from_f64(-1.0), 255);
         assert_eq!(i32::from_f64(-2.9), -2);
+        assert_eq!([f64::NAN, f64::INFINITY, 3e9, -3e9].map(i32::from_f64), [i32::MIN; 4]);
+        assert_eq!([f64::NAN, f64::NEG_INFINITY, 3e9, 256.0].map(u8::from_f64), [0; 4]);
+        assert_eq!([3e9, 1e19].map(i64::from_f64), [3_000_000_000, i64::MIN]);
+        assert_eq!([2147483647.5, -2147483648.5].map(i32::from_f64), [i32::MAX, i32::MIN]);
         assert_eq!(f32::NAN.to_i64(), 0);
     }
 }

@@ -157,6 +157,7 @@ fn infer(op: &OpDef, params: &Params, ins: &[&Tensor], given: &[&Array]) -> Resu
     if n == 1
         && let (Some(dims), Some(dtype)) = (&dims, dtype)
     {
+        check_truths(op, &[dtype])?;
         return Ok(smallvec![(dims.clone(), dtype)]);
     }
     let dims: SmallVec<[Dims; 1]> = match dims {
@@ -188,7 +189,18 @@ fn infer(op: &OpDef, params: &Params, ins: &[&Tensor], given: &[&Array]) -> Resu
             outs.iter().map(|d| d.unwrap_or_default()).collect()
         }
     };
+    check_truths(op, &dtypes)?;
+    ins.iter().try_for_each(|t| check_truths(op, &[t.dtype()]))?;
     Ok(dims.into_iter().zip(dtypes).collect())
+}
+
+/// Truth values are for operators that know them.
+#[inline]
+fn check_truths(op: &OpDef, dtypes: &[DType]) -> Result<()> {
+    if !op.truths && dtypes.contains(&DType::Bool) {
+        bail!(Dtype, "dtype bool is not supported, cast the array first");
+    }
+    Ok(())
 }
 
 /// The call of an element-wise operator of one or two inputs into one new array: what most small calls are. Says `None`
@@ -223,6 +235,7 @@ fn simple(op: &'static OpDef, ins: &[&Array], params: &Params) -> Result<Option<
             outs[0].unwrap_or_default()
         }
     };
+    check_truths(op, &[x.dtype(), dtype])?;
     let out = Tensor::empty(x.dims(), dtype, x.device())?;
     if out.size() > 0 {
         (op.run)(&Run { params, ins: tensors, outs: &[&out], training: mode::is_training() })?;
@@ -240,9 +253,9 @@ fn check_arity(op: &OpDef, params: &Params, given: usize) -> Result<()> {
         let names = if matches!(op.arity, Arity::Variadic(_)) {
             String::new()
         } else {
-            format!(" ({})", op.inputs.join(", "))
+            format!(", want {}", op.inputs.join(", "))
         };
-        bail!(Argument, "Operator {} expects {want} inputs{names}, but got {given}", op.name);
+        bail!(Argument, "Operator {} expects {want} inputs, but got {given}{names}", op.name);
     }
     Ok(())
 }

@@ -58,7 +58,7 @@ impl Span {
     /// Address of the first element.
     #[inline]
     pub fn ptr<T: Elem>(self) -> *mut T {
-        debug_assert_eq!(T::DTYPE, self.dtype);
+        debug_assert_eq!(T::DTYPE, self.dtype.stored());
         self.ptr.cast()
     }
 

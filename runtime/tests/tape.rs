@@ -137,7 +137,7 @@ fn mistakes_name_the_operator_what_came_and_what_was_wanted() {
     );
     assert!(say("elemwise_add", &[&a, &b]).contains("Shape inconsistent"));
     assert!(say("broadcast_add", &[&a, &c]).contains("input 1 got int32, want float32"));
-    assert!(say("broadcast_add", &[&a]).contains("expects 2 inputs (lhs, rhs), but got 1"));
+    assert!(say("broadcast_add", &[&a]).contains("expects 2 inputs, but got 1, want lhs, rhs"));
     let huge = Array::zeros(&[1 << 30, 1 << 12], DType::F32, Device::default());
     assert_eq!(huge.unwrap_err().kind(), ErrorKind::Memory);
 }

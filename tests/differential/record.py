@@ -65,12 +65,12 @@ def handle(name):
 
 
 def call(case):
-    """One run: everything that a case records of it, or None where MXNet refuses."""
+    """One run: everything that a case records of it."""
     plain = [mx.nd.array(values(t), dtype=t["dtype"]) if np.prod(t["shape"]) else mx.nd.zeros(t["shape"]) for t in case["inputs"]]
     aux = [mx.nd.array(values(t), dtype=t["dtype"]) for t in case.get("aux", [])]
     for x, t in zip(plain + aux, case["inputs"] + case.get("aux", [])):
         if list(x.shape) != list(t["shape"]):
-            return None
+            raise ValueError("MXNet has no such shape")
     everything, rest = [], iter(plain)
     for i in range(len(plain) + len(aux)):
         at = case.get("aux_index", [])
@@ -119,10 +119,11 @@ def call(case):
 
 
 def attempt(case):
+    """What MXNet makes of a call, and the last line of its refusal."""
     try:
-        return call(case)
-    except (mx.base.MXNetError, ValueError):
-        return None
+        return call(case), None
+    except (mx.base.MXNetError, ValueError) as e:
+        return None, next(line for line in str(e).splitlines()[::-1] if line.strip())
 
 
 class Drawer:
@@ -174,10 +175,10 @@ class Drawer:
 
     def axes(self, case):
         r, tensors = self.rng, case["inputs"]
-        if not tensors or len({tuple(t["shape"]) for t in tensors}) > 1:
+        if not tensors or not tensors[0]["shape"] or len({tuple(t["shape"]) for t in tensors}) > 1:
             return
         shape = list(tensors[0]["shape"])
-        if r.random() < 0.5 and shape:
+        if r.random() < 0.5 and len(shape) > 1:
             shape.pop(r.randrange(len(shape)))
         elif len(shape) < 6:
             shape.insert(r.randrange(len(shape) + 1), r.choice([1, 2, 3]))
@@ -259,10 +260,11 @@ class Drawer:
 
 def finished(case):
     """The case as it is written, or None when it is not worth writing."""
-    first = attempt(case)
+    first, refusal = attempt(case)
     if first is None:
-        return {k: case[k] for k in ("id", "op", "train", "attrs", "inputs", "aux", "aux_index") if k in case} | {"error": True}
-    if json.dumps(first) != json.dumps(attempt(case)):
+        kept = ("id", "op", "train", "attrs", "inputs", "aux", "aux_index")
+        return {k: case[k] for k in kept if k in case} | {"error": True, "note": refusal}
+    if json.dumps(first) != json.dumps(attempt(case)[0]):
         return None
     kinds = {t["dtype"] for t in case["inputs"] + case.get("aux", []) + first["outputs"]}
     rtol, atol = max((TOLERANCES.get(k, (0.0, 0.0)) for k in kinds), default=(0.0, 0.0))

@@ -139,7 +139,9 @@ sub AUTOLOAD    ## no critic (ProhibitAutoloading)
     my ($self, @args) = @_;
     my ($method) = $AUTOLOAD =~ /(\w+)$/;
     return $constructor{$method}->new(@args) if $constructor{$method};
-    AI::MXNet::Keshi::fail(qq(Can't locate object method "$method" via package "AI::MXNet"));
+    my $refusal = qq(Can't locate object method "$method" via package "AI::MXNet");
+    warn "$refusal\n";
+    AI::MXNet::Keshi::fail("AI::MXNet: there is no $method: $refusal");
 }
 
 1;

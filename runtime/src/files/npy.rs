@@ -10,7 +10,8 @@ use crate::tensor::Tensor;
 
 const MAGIC: &[u8; 6] = b"\x93NUMPY";
 
-const NAMES: [(DType, &str); 7] = [
+const NAMES: [(DType, &str); 8] = [
+    (DType::Bool, "b1"),
     (DType::F32, "f4"),
     (DType::F64, "f8"),
     (DType::F16, "f2"),
@@ -77,8 +78,7 @@ pub fn load(bytes: &[u8]) -> Result<Tensor> {
     let (header, data) = rest.split_at(length);
     let header = std::str::from_utf8(header).map_err(|_| broken("the header is not text"))?;
     let descr = field(header, "descr")?.get(1..4).unwrap_or("");
-    let kind = if descr.get(1..) == Some("b1") { Some("u1") } else { descr.get(1..) };
-    let Some((dtype, _)) = NAMES.iter().find(|(_, n)| Some(*n) == kind) else {
+    let Some((dtype, _)) = NAMES.iter().find(|(_, n)| Some(*n) == descr.get(1..)) else {
         return Err(broken(&format!("no dtype is like '{descr}'")));
     };
     let shape = field(header, "shape")?;
@@ -160,7 +160,7 @@ mod tests {
         assert_eq!((t.dims(), t.to_vec_f64()), (&[2, 3][..], vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0]));
         let truth =
             load(&file("{\"descr\": \"|b1\", \"fortran_order\": False, \"shape\": ()}", &[1])).unwrap();
-        assert_eq!((truth.dims(), truth.dtype()), (&[1][..], DType::U8));
+        assert_eq!((truth.dims(), truth.dtype()), (&[1][..], DType::Bool));
         for (header, why) in [
             ("{'descr': '<c8', 'fortran_order': False, 'shape': (1,)}", "no dtype is like '<c8'"),
             ("{'descr': '<f4', 'fortran_order': False, 'shape': (9,)}", "ends before"),

@@ -8,7 +8,8 @@ use crate::serialize::Loaded;
 use crate::tensor::Tensor;
 use serde_json::{Map, Value, json};
 
-const NAMES: [(DType, &str); 8] = [
+const NAMES: [(DType, &str); 9] = [
+    (DType::Bool, "BOOL"),
     (DType::F64, "F64"),
     (DType::F32, "F32"),
     (DType::F16, "F16"),
@@ -24,8 +25,6 @@ fn broken(what: &str) -> Error {
 }
 
 fn dtype_of(name: &str) -> Result<DType> {
-    // Truth values of one byte are 0 and 1.
-    let name = if name == "BOOL" { "U8" } else { name };
     let found = NAMES.iter().find(|(_, n)| *n == name);
     found.map(|(d, _)| *d).ok_or_else(|| broken(&format!("no dtype is like '{name}'")))
 }

@@ -111,7 +111,7 @@ pub fn map<K: Map>(k: K, x: Span, y: Span) {
                 }
             }
         }),
-        DType::U8 | DType::I8 | DType::I32 | DType::I64 => ints(k, x, y),
+        DType::U8 | DType::I8 | DType::I32 | DType::I64 | DType::Bool => ints(k, x, y),
     }
 }
 

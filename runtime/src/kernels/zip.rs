@@ -171,7 +171,7 @@ pub fn zip<K: Zip>(k: K, dims: &[usize], x: Span, xs: &[isize], y: Span, ys: &[i
         DType::F32 => floats::<K, f32>(k, level, dims, x, y, out),
         DType::F64 => floats::<K, f64>(k, level, dims, x, y, out),
         DType::F16 | DType::BF16 => halves(k, level, dims, x, y, out),
-        DType::U8 | DType::I8 | DType::I32 | DType::I64 => ints(k, dims, x, y, out),
+        DType::U8 | DType::I8 | DType::I32 | DType::I64 | DType::Bool => ints(k, dims, x, y, out),
     }
 }
 

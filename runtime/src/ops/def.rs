@@ -204,6 +204,8 @@ pub struct OpDef {
     /// Parameters and inputs with which the operator gives what an affine function makes of its result; `None` when, with these
     /// parameters, there are none. Written with calls on the inputs.
     pub absorb: Option<AbsorbRule>,
+    /// Whether it takes and gives arrays of truth values.
+    pub truths: bool,
     /// The device of the outputs of an operator without inputs.
     pub device: Option<fn(&Params) -> Device>,
     /// The gradient.
@@ -254,6 +256,7 @@ impl OpDef {
             random: |_| false,
             affine: None,
             absorb: None,
+            truths: false,
             device: None,
             gradient: Gradient::None("no gradient was stated"),
             rows: None,
@@ -280,7 +283,7 @@ impl OpDef {
     /// An operator whose output is a view of its input.
     pub const fn viewing(name: &'static str, view: fn(&Params, &Tensor) -> Result<Tensor>) -> OpDef {
         let op = OpDef::new(name, &["data"], no_kernel);
-        OpDef { view: Some(view), ..op }
+        OpDef { view: Some(view), truths: true, ..op }
     }
 
     /// Other names.
@@ -381,6 +384,11 @@ impl OpDef {
     /// See [`OpDef::absorb`](OpDef#structfield.absorb).
     pub const fn absorb(self, rule: AbsorbRule) -> OpDef {
         OpDef { absorb: Some(rule), ..self }
+    }
+
+    /// Says that it takes arrays of truth values and may give them.
+    pub const fn truths(self) -> OpDef {
+        OpDef { truths: true, ..self }
     }
 
     /// Where the outputs of an operator without inputs live.

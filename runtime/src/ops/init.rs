@@ -120,10 +120,10 @@ fn type_of<T: ParamSet>(t: &mut Types<'_>, dtype: impl Fn(&T) -> DType) -> Resul
 }
 
 fn eye_dims(p: &Eye) -> Result<Dims> {
-    if p.N < 0 || p.M < 0 {
-        bail!(Param, "N and M must not be negative, got {} and {}", p.N, p.M);
+    if p.N < 0 {
+        bail!(Param, "N must not be negative, got {}", p.N);
     }
-    sizes(&[p.N, if p.M == 0 { p.N } else { p.M }])
+    sizes(&[p.N, if p.M <= 0 { p.N } else { p.M }])
 }
 
 fn run_eye(r: &Run<'_>) -> Result<()> {
@@ -187,8 +187,14 @@ fn shape_range(s: &mut Shapes<'_>) -> Result<()> {
 fn run_range(r: &Run<'_>) -> Result<()> {
     let p = r.p::<Range>();
     let start = if p.infer_range && p.stop.is_none() { p.start } else { range(p)?.0 };
-    fill_range(r.outs[0].span(), start, p.step, p.repeat as usize);
+    count_up(r.outs[0].span(), start, p.step, p.repeat as usize);
     Ok(())
+}
+
+/// As [`fill_range`], counting in the dtype of the result: integers count by the whole part of the step from that of the start.
+fn count_up(out: Span, start: f64, step: f64, repeat: usize) {
+    let whole = |x: f64| if out.dtype().is_float() { x } else { x.trunc() };
+    fill_range(out, whole(start), whole(step), repeat);
 }
 
 /// start, start + step, …, each `repeat` times.
@@ -233,7 +239,7 @@ fn shape_like(s: &mut Shapes<'_>) -> Result<()> {
 
 fn run_range_like(r: &Run<'_>) -> Result<()> {
     let p = r.p::<RangeLike>();
-    fill_range(r.outs[0].span(), p.start, p.step, p.repeat as usize);
+    count_up(r.outs[0].span(), p.start, p.step, p.repeat as usize);
     Ok(())
 }
 
@@ -251,11 +257,11 @@ params! {
 const NO_INPUT: &str = "there is no input to differentiate by";
 
 table! {
-    ZEROS = OpDef::new("_zeros", &[], |r| run_fill(r, 0.0)).params::<Blank>()
+    ZEROS = OpDef::new("_zeros", &[], |r| run_fill(r, 0.0)).truths().params::<Blank>()
         .doc("Zeros in a shape.").shape(|s| { let p = s.params.get::<Blank>(); shape_of(s, &p.shape) })
         .dtype(|t| type_of(t, |p: &Blank| p.dtype)).device(|p| p.get::<Blank>().ctx)
         .no_gradient(NO_INPUT).cases(|_| blank());
-    ONES = OpDef::new("_ones", &[], |r| run_fill(r, 1.0)).params::<Blank>()
+    ONES = OpDef::new("_ones", &[], |r| run_fill(r, 1.0)).truths().params::<Blank>()
         .doc("Ones in a shape.").shape(|s| { let p = s.params.get::<Blank>(); shape_of(s, &p.shape) })
         .dtype(|t| type_of(t, |p: &Blank| p.dtype)).device(|p| p.get::<Blank>().ctx)
         .no_gradient(NO_INPUT).cases(|_| blank());
@@ -270,7 +276,7 @@ table! {
             Ok(())
         })
         .device(|p| p.get::<BlankAny>().ctx).no_gradient(NO_INPUT).cases(|_| blank());
-    FULL = OpDef::new("_full", &[], |r| run_fill(r, r.p::<Full>().value)).params::<Full>()
+    FULL = OpDef::new("_full", &[], |r| run_fill(r, r.p::<Full>().value)).truths().params::<Full>()
         .doc("One number in a shape; an integer dtype truncates it.")
         .shape(|s| { let p = s.params.get::<Full>(); shape_of(s, &p.shape) })
         .dtype(|t| type_of(t, |p: &Full| p.dtype)).device(|p| p.get::<Full>().ctx)
@@ -313,7 +319,7 @@ table! {
             let repeat = d.int(1, 2);
             Case::new().real(&dims).param("step", 0.5).param("repeat", repeat)
         });
-    SET_VALUE = OpDef::new("_set_value", &[], |r| run_fill(r, r.p::<SetValue>().src)).params::<SetValue>()
+    SET_VALUE = OpDef::new("_set_value", &[], |r| run_fill(r, r.p::<SetValue>().src)).truths().params::<SetValue>()
         .doc("Fills a given array with a number.")
         .shape(|s| match s.outs[0].is_known() {
             true => Ok(()),

@@ -171,7 +171,7 @@ params! {
         indices: Ints, "index at which each part begins";
         axis: i64 = 1, "axis along which the array is taken apart";
         squeeze_axis: bool = false, "whether that axis, then of size 1, is removed";
-        sections: i64 = 0, "number of parts of one size, instead of indices";
+        sections: i64 = 0, "number of parts, instead of indices; where it does not divide the size, the first ones are larger by 1";
     }
 }
 
@@ -212,17 +212,19 @@ struct ByIndex;
 impl Apart for ByIndex {
     fn parts(p: &Params, x: &[usize]) -> Result<Parts> {
         let p: &SplitAt = p.get();
+        let axis = resolve_axis(p.axis, x.len())?;
         if p.sections > 0 {
-            return even(p.sections, p.axis, p.squeeze_axis, x);
+            let (size, n) = (x[axis], p.sections.min(MOST) as usize);
+            let cut = |i: usize| i * (size / n) + i.min(size % n);
+            return Ok(Parts { axis, squeeze: p.squeeze_axis, cuts: (0..=n).map(cut).collect() });
         }
         if p.indices.is_empty() {
             bail!(Param, "either indices or sections are wanted, got neither");
         }
-        let axis = resolve_axis(p.axis, x.len())?;
         let n = x[axis] as i64;
         let ends = p.indices.iter().skip(1).chain([&n]);
-        if let Some((b, e)) = p.indices.iter().zip(ends).find(|(b, e)| **b < 0 || b >= e || **e > n) {
-            bail!(Shape, "a part would be empty or outside of axis {axis} of size {n}, got {b} to {e}");
+        if let Some((b, e)) = p.indices.iter().zip(ends).find(|(b, e)| **b < 0 || b > e || **e > n) {
+            bail!(Shape, "a part would be outside of axis {axis} of size {n}, got {b} to {e}");
         }
         Ok(Parts {
             axis,
@@ -339,21 +341,21 @@ fn split_case(d: &mut Draw) -> (Case, usize, usize) {
 }
 
 table! {
-    CONCAT = OpDef::new("Concat", &["data"], run_concat).aliases(&["_sparse_concat", "concat"]).params::<Join>()
+    CONCAT = OpDef::new("Concat", &["data"], run_concat).truths().aliases(&["_sparse_concat", "concat"]).params::<Join>()
         .doc("Arrays one after the other along axis `dim`. They agree in all other axes.")
         .variadic(Some("num_args")).shape(shape_concat).vjp(Keep::NOTHING, grad_concat).cases(|d| join_case(d, true));
     RNN_PARAM_CONCAT = OpDef::new("_rnn_param_concat", &["data"], run_concat).params::<Join>()
         .doc("Parameters of a recurrent layer one after the other along axis `dim`.")
         .variadic(Some("num_args")).shape(shape_concat).vjp(Keep::NOTHING, grad_concat).cases(|d| join_case(d, true));
-    STACK = OpDef::new("stack", &["data"], run_stack).params::<Stacking>()
+    STACK = OpDef::new("stack", &["data"], run_stack).truths().params::<Stacking>()
         .doc("Arrays of one shape along a new axis.")
         .variadic(Some("num_args")).shape(shape_stack).vjp(Keep::NOTHING, grad_stack).cases(|d| join_case(d, false));
-    SLICE_CHANNEL = OpDef::new("SliceChannel", &["data"], run_split::<ByNumber>).aliases(&["split"]).params::<Split>()
+    SLICE_CHANNEL = OpDef::new("SliceChannel", &["data"], run_split::<ByNumber>).truths().aliases(&["split"]).params::<Split>()
         .doc("Takes an array apart along an axis, into `num_outputs` parts of one size.")
         .outputs(|p| p.get::<Split>().num_outputs.clamp(1, MOST) as usize, |p| p.get::<Split>().num_outputs.clamp(1, MOST) as usize)
         .numbered_outputs().shape(shape_split_even).vjp1(Keep::NOTHING, grad_split::<ByNumber>)
         .cases(|d| { let (case, n, _) = split_case(d); case.param("num_outputs", n) });
-    SPLIT_V2 = OpDef::new("_split_v2", &["data"], run_split::<ByIndex>).params::<SplitAt>()
+    SPLIT_V2 = OpDef::new("_split_v2", &["data"], run_split::<ByIndex>).truths().params::<SplitAt>()
         .doc("Takes an array apart along an axis: into `sections` parts of one size, or else where `indices` say.")
         .outputs(|p| p.get::<SplitAt>().count(), |p| p.get::<SplitAt>().count())
         .shape(shape_split::<ByIndex>).vjp1(Keep::NOTHING, grad_split::<ByIndex>)

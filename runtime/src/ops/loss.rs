@@ -132,7 +132,8 @@ fn run_softmax_grad(r: &Run<'_>) -> Result<()> {
         Normalization::Null if p.multi_output => scale / v.inner.max(1) as f64,
         Normalization::Null => scale,
     };
-    let alpha = f64::from(p.smooth_alpha);
+    // MXNet smooths labels of one class a row only.
+    let alpha = if p.multi_output { 0.0 } else { f64::from(p.smooth_alpha) };
     let others = if v.n > 1 { alpha / (v.n - 1) as f64 } else { 0.0 };
     with_dtype!(y.dtype(), T => {
         let from = y.as_slice::<T>();

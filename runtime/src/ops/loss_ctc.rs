@@ -40,6 +40,14 @@ fn infer_shape(s: &mut Shapes<'_>) -> Result<()> {
         .map_err(|_| err!(Shape, "data must have axes (steps, batch, classes), got {}", s.ins[0]))?;
     let batch = s.ins[0].dim(1).map_or(-1, |d| d as i64);
     s.want_partial(1, &Partial::from_sizes(&[batch, -1]))?;
+    if let (Some(steps), Some(labels)) = (s.ins[0].dim(0), s.ins[1].dim(1))
+        && labels > steps
+    {
+        bail!(
+            Shape,
+            "The max number of labels cannot exceed the maximum sequence length, got {labels}, want at most {steps}"
+        );
+    }
     for i in 2..s.ins.len() {
         s.want_partial(i, &Partial::from_sizes(&[batch]))?;
     }

@@ -67,6 +67,7 @@ fn check_indices(dtype: DType, n: usize) -> Result<()> {
         DType::BF16 => 1 << 8,
         DType::F32 => 1 << 24,
         DType::U8 => u8::MAX.into(),
+        DType::Bool => 1,
         DType::I8 => i8::MAX as u64,
         DType::I32 => i32::MAX as u64,
         DType::F64 | DType::I64 => return Ok(()),

@@ -16,7 +16,7 @@ pub enum Fill {
     Exact(Vec<f64>),
     /// These values, of an input that has a gradient.
     Given(Vec<f64>),
-    /// A symmetric positive definite matrix on the last two axes.
+    /// A symmetric positive definite matrix on the last two axes. Gradients are checked along symmetric changes of it.
     PositiveDefinite,
 }
 

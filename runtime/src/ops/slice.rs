@@ -246,6 +246,11 @@ table! {
             Case::new().real(&dims).param("axis", axis).param("begin", b - if d.flip() { n } else { 0 }).param("end", d.int(b + 1, n))
         });
     SLICE_LIKE = moving::<SliceLike>("slice_like", &["data", "shape_like"]).params::<LikeAxes>()
+        .dtype(|t| {
+            t.outs[0] = t.outs[0].or(t.ins[0]);
+            t.ins[0] = t.ins[0].or(t.outs[0]);
+            Ok(())
+        })
         .doc("A copy of the first part of `data` that has the shape of `shape_like`, along all axes or those of `axes`.")
         .cases(|d| {
             let dims = d.shape(1, 4);
@@ -253,7 +258,7 @@ table! {
             let case = Case::new().real(&dims).real(&like);
             if d.flip() { case } else { case.param("axes", vec![d.axis(dims.len())]) }
         });
-    SLICE_ASSIGN = OpDef::new("_slice_assign", &["lhs", "rhs"], run_assign).aliases(&["_crop_assign"]).params::<Region>()
+    SLICE_ASSIGN = OpDef::new("_slice_assign", &["lhs", "rhs"], run_assign).truths().aliases(&["_crop_assign"]).params::<Region>()
         .doc("`lhs` with `rhs` in the place of the part that slice would take. With `lhs` as the result only that part is written.")
         .shape(|s| {
             s.want_partial(0, &s.outs[0].clone())?;
@@ -264,7 +269,7 @@ table! {
             s.output(0, &x)
         })
         .inplace().vjp(Keep::NOTHING, grad_assign).cases(|d| case(d, true));
-    SLICE_ASSIGN_SCALAR = OpDef::map("_slice_assign_scalar", run_assign_scalar).whole().aliases(&["_crop_assign_scalar"])
+    SLICE_ASSIGN_SCALAR = OpDef::map("_slice_assign_scalar", run_assign_scalar).whole().truths().aliases(&["_crop_assign_scalar"])
         .params::<RegionScalar>()
         .doc("`data` with a number in the place of the part that slice would take. With `data` as the result only that part is written.")
         .shape(|s| {

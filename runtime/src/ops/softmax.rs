@@ -231,6 +231,15 @@ table! {
         .doc("Softmax of the negated array, `e^(-x/t) / sum(e^(-x/t))` along an axis.")
         .vjp(Keep::OUTPUTS, |d| grad(d, &SOFTMAX_GRAD, -1.0)).cases(case);
     SOFTMAX_ACTIVATION = OpDef::map("SoftmaxActivation", run_activation).whole().params::<SoftmaxActivation>().dtype(floats)
+        .shape(|s| {
+            super::infer::same(s)?;
+            match s.ins[0].ndim() {
+                Some(n) if n < 3 && activation_axis(s.params) == 1 => {
+                    bail!(Shape, "Input need to have a least 3 dimensions when mode=channel, got {n}")
+                }
+                _ => Ok(()),
+            }
+        })
         .doc("Softmax along the last axis, or along axis 1 where `mode` is `channel`.")
         .vjp1(Keep::OUTPUTS, |d| {
             // MXNet goes back along axis 1 in either mode, which with more than two axes is not what it went forward along.
@@ -238,7 +247,7 @@ table! {
         })
         .cases(|d| {
             let mode = d.pick(&["instance", "channel"]);
-            let dims = d.shape(2, if mode == "instance" { 2 } else { 4 });
+            let dims = if mode == "instance" { d.shape(2, 2) } else { d.shape(3, 4) };
             Case::new().real(&dims).param("mode", mode)
         });
     SOFTMAX_GRAD = OpDef::zip("_ks_softmax_grad", |r| run_grad(r, Kind::Softmax)).whole().params::<Along>().dtype(floats)

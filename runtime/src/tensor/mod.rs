@@ -101,7 +101,7 @@ impl Tensor {
 
     /// The elements as a slice, to be read while nothing writes them. Panics when `T` is not the tensor's dtype.
     pub fn as_slice<T: Elem>(&self) -> &[T] {
-        assert_eq!(T::DTYPE, self.dtype, "as_slice of another dtype");
+        assert_eq!(T::DTYPE, self.dtype.stored(), "as_slice of another dtype");
         self.storage.look();
         // SAFETY: the module's contract: nobody writes this tensor while it is read.
         unsafe { self.span().slice() }

@@ -57,8 +57,7 @@ const DTYPES: [(&str, KsDType, usize); 9] = [
     ("int8", KsDType::KsInt8, 1),
     ("int32", KsDType::KsInt32, 4),
     ("int64", KsDType::KsInt64, 8),
-    // Truth values are kept as uint8.
-    ("bool", KsDType::KsUint8, 1),
+    ("bool", KsDType::KsBool, 1),
 ];
 
 fn dtype(name: &str) -> Outcome<(i32, usize)> {

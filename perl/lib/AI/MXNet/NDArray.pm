@@ -206,7 +206,8 @@ sub T : lvalue
     my $self = shift;
     _fail('T: Only 2D matrix is allowed to be transposed, got ' . join 'x', @{ $self->shape })
         if $self->ndim > 2;
-    $self->transpose;
+    my $transposed = $self->transpose;
+    $transposed;
 }
 
 sub moveaxis

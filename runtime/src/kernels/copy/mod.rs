@@ -18,11 +18,13 @@ fn chunk(n: usize) -> usize {
 
 /// Sets every element to `value`, converted as [`Elem::from_f64`] does.
 pub fn fill(out: Span, value: f64) {
+    let value = if out.dtype() == DType::Bool { f64::from(value != 0.0) } else { value };
     with_dtype!(out.dtype(), T => fill_with(out, T::from_f64(value)));
 }
 
 /// Sets every element to an integer, exactly where the dtype can hold it; others wrap or round.
 pub fn fill_int(out: Span, value: i64) {
+    let value = if out.dtype() == DType::Bool { i64::from(value != 0) } else { value };
     with_dtype!(out.dtype(), T => fill_with(out, T::from_i64(value)));
 }
 
@@ -76,13 +78,19 @@ impl Work for Lines {
     }
 }
 
-/// y = x, converted: through float64, but from integer to integer exactly; to integers cut toward zero and wrapped. Both are contiguous,
+/// y = x, converted: through float64, but from integer to integer exactly; to integers cut toward zero and wrapped; to truth
+/// values 1 where it is not 0. Both are contiguous,
 /// have the same length and do not overlap.
 pub fn cast(x: Span, y: Span) {
     assert!(x.len() == y.len());
     let level = level();
     match (x.dtype(), y.dtype()) {
         (a, b) if a == b => same(level, x, y),
+        (a, DType::Bool) => with_dtype!(a, T => par::chunks(x.len(), chunk(x.len()), |_, r| {
+            // SAFETY: the chunk's elements of both, which do not overlap.
+            let (from, to) = unsafe { (x.sub(r.start, r.len()).slice::<T>(), y.sub(r.start, r.len()).slice_mut::<u8>()) };
+            to.iter_mut().zip(from).for_each(|(t, v)| *t = u8::from(v.to_f64() != 0.0));
+        })),
         (a @ (DType::F16 | DType::BF16), DType::F32) => par::chunks(x.len(), chunk(x.len()), |_, r| {
             // SAFETY: the chunk's elements of both.
             unsafe {
@@ -185,7 +193,7 @@ mod tests {
 
     #[test]
     fn fills_of_every_type() {
-        for d in DType::ALL {
+        for d in DType::NUMBERS {
             with_dtype!(d, T => {
                 for n in [0, 1, 63, 64, 65, 40_000] {
                     let mut v = vec![T::from_i64(1); n + 1];
@@ -215,7 +223,7 @@ mod tests {
     fn casts_of_every_pair() {
         for &l in available() {
             with_level(l, || {
-                for (a, b) in DType::ALL.into_iter().flat_map(|a| DType::ALL.map(|b| (a, b))) {
+                for (a, b) in DType::NUMBERS.into_iter().flat_map(|a| DType::NUMBERS.map(|b| (a, b))) {
                     with_dtype!(a, T => with_dtype!(b, U => {
                         let mut x: Vec<T> = (0..2500).map(|i| T::from_f64(i as f64 * 0.37 - 300.0)).collect();
                         let mut y = vec![U::default(); x.len()];

@@ -5,7 +5,7 @@ use crate::simd::math::scalar::lgamma;
 
 /// Gamma distributed with shape `alpha` and scale `beta` (Marsaglia and Tsang 2000); 0 for a shape of 0.
 pub fn gamma(e: &mut Element, alpha: f64, beta: f64) -> f64 {
-    if !(alpha > 0.0) {
+    if !(alpha > 0.0 && alpha.is_finite()) {
         return if alpha == 0.0 { 0.0 } else { f64::NAN };
     }
     // A shape below 1 is that of alpha + 1, times a power of a uniform number.
@@ -63,7 +63,8 @@ pub fn negative_binomial(e: &mut Element, shape: f64, mean: f64) -> f64 {
     if mean == 0.0 {
         return 0.0;
     }
-    let lam = gamma(e, shape, mean / shape);
+    // With a shape without bound the mean varies no more.
+    let lam = if shape == f64::INFINITY { mean } else { gamma(e, shape, mean / shape) };
     poisson(e, lam)
 }
 
@@ -83,6 +84,18 @@ mod tests {
         let n = 200_000f64;
         assert!((got.0 - mean).abs() < 5.0 * (variance / n).sqrt(), "{what}: mean {} {mean}", got.0);
         assert!((got.1 / variance - 1.0).abs() < 0.05, "{what}: variance {} {variance}", got.1);
+    }
+
+    #[test]
+    fn parameters_without_bound_end() {
+        let e = &mut Element::new(Stream { key: 9, counter: 3 }, 0);
+        assert!(gamma(e, f64::INFINITY, 1.0).is_nan() && gamma(e, f64::NAN, 1.0).is_nan());
+        assert!(gamma(e, 1e308, 1.0).is_finite() && gamma(e, 1e-320, 1.0) == 0.0);
+        assert!(poisson(e, f64::INFINITY).is_nan() && poisson(e, 1e300) > 0.0);
+        assert!(negative_binomial(e, f64::INFINITY, 3.0).is_finite());
+        assert!(
+            negative_binomial(e, f64::NAN, 3.0).is_nan() && negative_binomial(e, 2.0, f64::INFINITY).is_nan()
+        );
     }
 
     #[test]

@@ -157,7 +157,7 @@ pub fn reduce<R: Reduce>(r: R, x: Span, dims: &[usize], reduced: &[bool], out: S
         DType::F64 => run::<R, f64>(r, level, x, &plan, out),
         DType::F16 => run::<R, half::f16>(r, level, x, &plan, out),
         DType::BF16 => run::<R, half::bf16>(r, level, x, &plan, out),
-        DType::U8 => run::<R, u8>(r, level, x, &plan, out),
+        DType::U8 | DType::Bool => run::<R, u8>(r, level, x, &plan, out),
         DType::I8 => run::<R, i8>(r, level, x, &plan, out),
         DType::I32 => run::<R, i32>(r, level, x, &plan, out),
         DType::I64 => run::<R, i64>(r, level, x, &plan, out),

@@ -31,6 +31,8 @@ impl Axis {
                     let (begin, end) = (i * from / to, ((i + 1) * from).div_ceil(to));
                     (begin..end).for_each(|k| t.tap(k, 1.0 / (end - begin) as f64));
                 }
+                // The one place of an axis of one is the first.
+                Axis::Linear if to == 1 => t.tap(0, 1.0),
                 Axis::Linear => {
                     linear(&mut t, ((i as f64 + 0.5) * from as f64 / to as f64 - 0.5).max(0.0), from)
                 }

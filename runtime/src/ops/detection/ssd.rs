@@ -23,7 +23,7 @@ params! {
 }
 
 fn anchors(p: &Prior, x: &[usize]) -> Result<(usize, usize, usize)> {
-    let [_, _, h, w] = *x else { bail!(Shape, "(N, C, H, W) is wanted, got {}", show(x)) };
+    let [_, _, h, w, ..] = *x else { bail!(Shape, "(N, C, H, W) is wanted, got {}", show(x)) };
     if p.sizes.is_empty() || p.ratios.is_empty() || p.steps.len() != 2 || p.offsets.len() != 2 {
         bail!(Param, "at least one size and ratio and two steps and offsets are wanted");
     }
@@ -67,7 +67,7 @@ params! {
         ignore_label: f64 = -1.0, "target class of anchors that are left out";
         negative_mining_ratio: f64 = -1.0, "negatives for each positive, when positive; others are left out";
         negative_mining_thresh: f64 = 0.5, "anchors that overlap an object by this or more are no negatives";
-        minimum_negative_samples: i64 = 0, "least number of negatives";
+        minimum_negative_samples: i64 = 0, "without effect";
         variances: Vec<f64> = vec![0.1, 0.1, 0.2, 0.2], "scales of the four target numbers";
     }
 }
@@ -149,8 +149,7 @@ fn roles(p: &Target, overlaps: &[Vec<f64>], objects: usize, background: impl Fn(
     }
     // The negatives that are least like background are the most worth.
     let positive = n - left.len();
-    let wanted =
-        ((positive as f64 * p.negative_mining_ratio) as i64).max(p.minimum_negative_samples).max(0) as usize;
+    let wanted = (positive as f64 * p.negative_mining_ratio) as usize;
     let mut hard: Vec<(f64, usize)> = left
         .into_iter()
         .filter(|&j| most(j).0 < p.negative_mining_thresh)

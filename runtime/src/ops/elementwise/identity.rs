@@ -131,14 +131,14 @@ choices! {
 }
 
 table! {
-    COPY = OpDef::map("_copy", run_copy).aliases(&["identity"])
+    COPY = OpDef::map("_copy", run_copy).truths().aliases(&["identity"])
         .doc("A copy of an array.").vjp1(Keep::NOTHING, same).samples(-2.0, 2.0);
-    COPYTO = OpDef::map("_copyto", run_copy)
+    COPYTO = OpDef::map("_copyto", run_copy).truths()
         .doc("A copy of an array, usually into a given one.").vjp1(Keep::NOTHING, same).samples(-2.0, 2.0);
-    BLOCK_GRAD = OpDef::map("BlockGrad", run_copy).aliases(&["stop_gradient", "_sparse_stop_gradient"])
+    BLOCK_GRAD = OpDef::map("BlockGrad", run_copy).truths().aliases(&["stop_gradient", "_sparse_stop_gradient"])
         .doc("A copy of an array that lets no gradient through.")
         .zero_gradient("that is what it is for").no_samples("the gradient is not that of the function");
-    MAKE_LOSS = OpDef::map("make_loss", run_copy).aliases(&["_sparse_make_loss"])
+    MAKE_LOSS = OpDef::map("make_loss", run_copy).truths().aliases(&["_sparse_make_loss"])
         .doc("A copy of an array whose gradient is 1, whatever gradient comes from above.")
         .vjp1(Keep::NOTHING, |d| Ok(d.grad().ones_like())).no_samples("the gradient is not that of the function");
     GRADIENT_MULTIPLIER = OpDef::map("_contrib_gradientmultiplier", run_copy).params::<Scalar>()
@@ -147,7 +147,7 @@ table! {
     CAST_STORAGE = OpDef::map("cast_storage", run_copy).aliases(&["_sparse_cast_storage"]).params::<StorageType>()
         .doc("A copy with another storage type; arrays of this runtime are dense.")
         .vjp1(Keep::NOTHING, same).no_samples("a copy");
-    CAST = OpDef::new("Cast", &["data"], run_cast).elementwise(|_| true).aliases(&["cast"]).params::<CastTo>().dtype(type_cast)
+    CAST = OpDef::new("Cast", &["data"], run_cast).elementwise(|_| true).truths().aliases(&["cast"]).params::<CastTo>().dtype(type_cast)
         .doc("Converts every element to another dtype. Floats truncate toward zero to integers; what does not fit wraps. The \
               gradient is converted back.")
         .vjp1(Keep::NOTHING, grad_cast).cases(cast_case);
@@ -172,9 +172,9 @@ table! {
             let (a, b) = (d.shape(1, 3), d.shape(1, 3));
             Case::new().real(&a).real(&b).param("num_outputs", 2i64).param("cast_narrow", d.flip())
         });
-    ZEROS_LIKE = OpDef::map("zeros_like", |r| fill(r, 0.0)).aliases(&["_sparse_zeros_like"])
+    ZEROS_LIKE = OpDef::map("zeros_like", |r| fill(r, 0.0)).truths().aliases(&["_sparse_zeros_like"])
         .doc("Zeros in the shape and dtype of an array.").zero_gradient("constant").samples(-2.0, 2.0);
-    ONES_LIKE = OpDef::map("ones_like", |r| fill(r, 1.0))
+    ONES_LIKE = OpDef::map("ones_like", |r| fill(r, 1.0)).truths()
         .doc("Ones in the shape and dtype of an array.").zero_gradient("constant").samples(-2.0, 2.0);
     DIV_SQRT_DIM = OpDef::map("_contrib_div_sqrt_dim", run_div_sqrt_dim).whole()
         .doc("Every element divided by the square root of the size of the last axis.")

@@ -21,7 +21,7 @@ params! {
     /// The number of an operator between an array and a number.
     pub struct Scalar {
         scalar: f64 = 1.0, "the number";
-        is_int: bool = true, "whether the number is an integer; if not, arithmetic on integer arrays gives float64";
+        is_int: bool = true, "whether the number is an integer; if not, integer arrays give float64";
     }
 }
 
@@ -37,8 +37,12 @@ fn number(r: &Run<'_>) -> f64 {
     with_dtype!(r.outs[0].dtype(), T => T::from_f64(x).to_f64())
 }
 
-/// Integers and a number that is none give float64.
+/// Integers and a number that is none give float64; truth values count as int64.
 fn arithmetic(t: &mut Types<'_>) -> Result<()> {
+    if t.ins[0] == Some(DType::Bool) {
+        t.outs[0] = Some(if t.params.get::<Scalar>().is_int { DType::I64 } else { DType::F64 });
+        return Ok(());
+    }
     if t.params.get::<Scalar>().is_int {
         return same_type(t);
     }
@@ -220,66 +224,66 @@ fn remainder_of(d: &mut Draw) -> Case {
 const STEP: &str = "piecewise constant";
 
 table! {
-    PLUS_SCALAR = OpDef::map("_plus_scalar", run_scalar::<PlusScalar>).aliases(&["_PlusScalar"]).params::<Scalar>().dtype(arithmetic)
+    PLUS_SCALAR = OpDef::map("_plus_scalar", run_scalar::<PlusScalar>).aliases(&["_PlusScalar"]).params::<Scalar>().dtype(arithmetic).truths()
         .doc("Adds a number to every element, `data + scalar`.").vjp1(Keep::NOTHING, same).cases(any);
-    MINUS_SCALAR = OpDef::map("_minus_scalar", run_minus).aliases(&["_MinusScalar"]).params::<Scalar>().dtype(arithmetic)
+    MINUS_SCALAR = OpDef::map("_minus_scalar", run_minus).aliases(&["_MinusScalar"]).params::<Scalar>().dtype(arithmetic).truths()
         .doc("Subtracts a number from every element, `data - scalar`.").vjp1(Keep::NOTHING, same).cases(any);
-    RMINUS_SCALAR = OpDef::map("_rminus_scalar", run_scalar::<RminusScalar>).aliases(&["_RMinusScalar"]).params::<Scalar>().dtype(arithmetic)
+    RMINUS_SCALAR = OpDef::map("_rminus_scalar", run_scalar::<RminusScalar>).aliases(&["_RMinusScalar"]).params::<Scalar>().dtype(arithmetic).truths()
         .doc("Subtracts every element from a number, `scalar - data`.").vjp1(Keep::NOTHING, minus).cases(any);
-    MUL_SCALAR = OpDef::map("_mul_scalar", run_scalar::<MulScalar>).aliases(&["_MulScalar"]).params::<Scalar>().dtype(arithmetic)
+    MUL_SCALAR = OpDef::map("_mul_scalar", run_scalar::<MulScalar>).aliases(&["_MulScalar"]).params::<Scalar>().dtype(arithmetic).truths()
         .doc("Multiplies every element by a number, `data * scalar`.")
         .vjp1(Keep::NOTHING, |d| Ok(d.grad() * c(d))).cases(any);
-    DIV_SCALAR = OpDef::map("_div_scalar", run_div).aliases(&["_DivScalar"]).params::<Scalar>().dtype(arithmetic)
+    DIV_SCALAR = OpDef::map("_div_scalar", run_div).aliases(&["_DivScalar"]).params::<Scalar>().dtype(arithmetic).truths()
         .doc("Divides every element by a number, `data / scalar`. Integers truncate toward zero; a number that is 0 as an \
               integer is an error for them.")
         .vjp1(Keep::NOTHING, |d| Ok(d.grad() / c(d))).cases(away);
-    RDIV_SCALAR = OpDef::map("_rdiv_scalar", run_rdiv).aliases(&["_RDivScalar"]).params::<Scalar>().dtype(arithmetic)
+    RDIV_SCALAR = OpDef::map("_rdiv_scalar", run_rdiv).aliases(&["_RDivScalar"]).params::<Scalar>().dtype(arithmetic).truths()
         .doc("Divides a number by every element, `scalar / data`. Integers truncate toward zero; an integer 0 is an error.")
         .vjp1(Keep::ALL, |d| Ok(-(d.grad() * (d.out() / d.input(0))))).cases(away);
-    MOD_SCALAR = OpDef::map("_mod_scalar", |r| run_fn(r, MODULO, false)).aliases(&["_ModScalar"]).params::<Scalar>().dtype(arithmetic)
+    MOD_SCALAR = OpDef::map("_mod_scalar", |r| run_fn(r, MODULO, false)).aliases(&["_ModScalar"]).params::<Scalar>().dtype(arithmetic).truths()
         .doc("Remainder of every element and a number, with the sign of the number; 0 for the number 0.")
         .vjp1(Keep::NOTHING, same).cases(remainder);
-    RMOD_SCALAR = OpDef::map("_rmod_scalar", |r| run_fn(r, MODULO, true)).aliases(&["_RModScalar"]).params::<Scalar>().dtype(arithmetic)
+    RMOD_SCALAR = OpDef::map("_rmod_scalar", |r| run_fn(r, MODULO, true)).aliases(&["_RModScalar"]).params::<Scalar>().dtype(arithmetic).truths()
         .doc("Remainder of a number and every element, with the sign of the element; 0 for an element 0.")
         .vjp1(Keep::INPUTS, |d| Ok(-(d.grad() * (c(d) / d.input(0)).floor()))).cases(remainder_of);
-    POWER_SCALAR = OpDef::map("_power_scalar", run_power).aliases(&["_PowerScalar"]).params::<Scalar>().dtype(arithmetic)
+    POWER_SCALAR = OpDef::map("_power_scalar", run_power).aliases(&["_PowerScalar"]).params::<Scalar>().dtype(arithmetic).truths()
         .doc("Every element to the power of a number, `data ^ scalar`.").vjp1(Keep::INPUTS, grad_power).cases(positive);
-    RPOWER_SCALAR = OpDef::map("_rpower_scalar", run_scalar::<RpowerScalar>).aliases(&["_RPowerScalar"]).params::<Scalar>().dtype(arithmetic)
+    RPOWER_SCALAR = OpDef::map("_rpower_scalar", run_scalar::<RpowerScalar>).aliases(&["_RPowerScalar"]).params::<Scalar>().dtype(arithmetic).truths()
         .doc("A number to the power of every element, `scalar ^ data`.")
         .vjp1(Keep::OUTPUTS, |d| Ok(d.grad() * (d.out() * c(d).ln()))).cases(base);
-    MAXIMUM_SCALAR = OpDef::map("_maximum_scalar", run_scalar::<MaxScalar>).aliases(&["_MaximumScalar"]).params::<Scalar>().dtype(arithmetic)
+    MAXIMUM_SCALAR = OpDef::map("_maximum_scalar", run_scalar::<MaxScalar>).aliases(&["_MaximumScalar"]).params::<Scalar>().dtype(arithmetic).truths()
         .doc("The larger of every element and a number. The derivative of a tie is 1.")
         .vjp1(Keep::INPUTS, |d| Ok(d.grad() * d.input(0).ge(c(d)))).cases(beside);
-    MINIMUM_SCALAR = OpDef::map("_minimum_scalar", run_scalar::<MinScalar>).aliases(&["_MinimumScalar"]).params::<Scalar>().dtype(arithmetic)
+    MINIMUM_SCALAR = OpDef::map("_minimum_scalar", run_scalar::<MinScalar>).aliases(&["_MinimumScalar"]).params::<Scalar>().dtype(arithmetic).truths()
         .doc("The smaller of every element and a number. The derivative of a tie is 1.")
         .vjp1(Keep::INPUTS, |d| Ok(d.grad() * d.input(0).le(c(d)))).cases(beside);
-    HYPOT_SCALAR = OpDef::map("_hypot_scalar", |r| run_fn(r, HYPOT, false)).aliases(&["_HypotScalar"]).params::<Scalar>().dtype(arithmetic)
+    HYPOT_SCALAR = OpDef::map("_hypot_scalar", |r| run_fn(r, HYPOT, false)).aliases(&["_HypotScalar"]).params::<Scalar>().dtype(arithmetic).truths()
         .doc("`sqrt(data² + scalar²)` of every element.")
         .vjp1(Keep::ALL, |d| Ok(d.grad() * (d.input(0) / d.out()))).cases(away);
-    EQUAL_SCALAR = OpDef::map("_equal_scalar", run_scalar::<EqualScalar>).aliases(&["_EqualScalar"]).params::<Scalar>()
+    EQUAL_SCALAR = OpDef::map("_equal_scalar", run_scalar::<EqualScalar>).aliases(&["_EqualScalar"]).params::<Scalar>().dtype(arithmetic).truths()
         .doc("1 where an element equals a number, else 0.").zero_gradient(STEP).cases(beside);
-    NOT_EQUAL_SCALAR = OpDef::map("_not_equal_scalar", run_scalar::<NotEqualScalar>).aliases(&["_NotEqualScalar"]).params::<Scalar>()
+    NOT_EQUAL_SCALAR = OpDef::map("_not_equal_scalar", run_scalar::<NotEqualScalar>).aliases(&["_NotEqualScalar"]).params::<Scalar>().dtype(arithmetic).truths()
         .doc("1 where an element differs from a number, else 0.").zero_gradient(STEP).cases(beside);
-    GREATER_SCALAR = OpDef::map("_greater_scalar", run_scalar::<GreaterScalar>).aliases(&["_GreaterScalar"]).params::<Scalar>()
+    GREATER_SCALAR = OpDef::map("_greater_scalar", run_scalar::<GreaterScalar>).aliases(&["_GreaterScalar"]).params::<Scalar>().dtype(arithmetic).truths()
         .doc("1 where an element is above a number, else 0.").zero_gradient(STEP).cases(beside);
     GREATER_EQUAL_SCALAR = OpDef::map("_greater_equal_scalar", run_scalar::<GreaterEqualScalar>)
-        .aliases(&["_GreaterEqualScalar"]).params::<Scalar>()
+        .aliases(&["_GreaterEqualScalar"]).params::<Scalar>().dtype(arithmetic).truths()
         .doc("1 where an element is not below a number, else 0.").zero_gradient(STEP).cases(beside);
-    LESSER_SCALAR = OpDef::map("_lesser_scalar", run_scalar::<LessScalar>).aliases(&["_LesserScalar"]).params::<Scalar>()
+    LESSER_SCALAR = OpDef::map("_lesser_scalar", run_scalar::<LessScalar>).aliases(&["_LesserScalar"]).params::<Scalar>().dtype(arithmetic).truths()
         .doc("1 where an element is below a number, else 0.").zero_gradient(STEP).cases(beside);
     LESSER_EQUAL_SCALAR = OpDef::map("_lesser_equal_scalar", run_scalar::<LessEqualScalar>)
-        .aliases(&["_LesserEqualScalar"]).params::<Scalar>()
+        .aliases(&["_LesserEqualScalar"]).params::<Scalar>().dtype(arithmetic).truths()
         .doc("1 where an element is not above a number, else 0.").zero_gradient(STEP).cases(beside);
-    LOGICAL_AND_SCALAR = OpDef::map("_logical_and_scalar", |r| run_fn(r, AND, false)).aliases(&["_LogicalAndScalar"]).params::<Scalar>()
+    LOGICAL_AND_SCALAR = OpDef::map("_logical_and_scalar", |r| run_fn(r, AND, false)).aliases(&["_LogicalAndScalar"]).params::<Scalar>().dtype(arithmetic).truths()
         .doc("1 where neither an element nor the number is 0, else 0.").zero_gradient(STEP).cases(away);
-    LOGICAL_OR_SCALAR = OpDef::map("_logical_or_scalar", |r| run_fn(r, OR, false)).aliases(&["_LogicalOrScalar"]).params::<Scalar>()
+    LOGICAL_OR_SCALAR = OpDef::map("_logical_or_scalar", |r| run_fn(r, OR, false)).aliases(&["_LogicalOrScalar"]).params::<Scalar>().dtype(arithmetic).truths()
         .doc("1 where an element or the number is not 0, else 0.").zero_gradient(STEP).cases(away);
-    LOGICAL_XOR_SCALAR = OpDef::map("_logical_xor_scalar", |r| run_fn(r, XOR, false)).aliases(&["_LogicalXorScalar"]).params::<Scalar>()
+    LOGICAL_XOR_SCALAR = OpDef::map("_logical_xor_scalar", |r| run_fn(r, XOR, false)).aliases(&["_LogicalXorScalar"]).params::<Scalar>().dtype(arithmetic).truths()
         .doc("1 where exactly one of an element and the number is not 0, else 0.").zero_gradient(STEP).cases(away);
-    SCATTER_PLUS = OpDef::map("_scatter_plus_scalar", run_scalar::<PlusScalar>).params::<Scalar>()
+    SCATTER_PLUS = OpDef::map("_scatter_plus_scalar", run_scalar::<PlusScalar>).params::<Scalar>().dtype(arithmetic).truths()
         .doc("Adds a number to every element; upstream does so only where a sparse array has values.")
         .vjp1(Keep::NOTHING, same).cases(any);
-    SCATTER_MINUS = OpDef::map("_scatter_minus_scalar", run_minus).params::<Scalar>()
+    SCATTER_MINUS = OpDef::map("_scatter_minus_scalar", run_minus).params::<Scalar>().dtype(arithmetic).truths()
         .doc("Subtracts a number from every element; upstream does so only where a sparse array has values.")
         .vjp1(Keep::NOTHING, same).cases(any);
 }

@@ -152,7 +152,7 @@ fn between_case(d: &mut Draw) -> Case {
 }
 
 table! {
-    WHERE = OpDef::new("where", &["condition", "x", "y"], run_where).aliases(&["_sparse_where"]).inplace().elementwise(|_| true)
+    WHERE = OpDef::new("where", &["condition", "x", "y"], run_where).truths().aliases(&["_sparse_where"]).inplace().elementwise(|_| true)
         .doc("Elements of `x` where `condition` is not 0, elements of `y` elsewhere. A condition of one axis chooses whole rows.")
         .shape(shape_where).dtype(type_where).vjp(Keep::input(0), grad_where).cases(where_case);
     CLIP = OpDef::map("clip", run_clip).aliases(&["_sparse_clip"]).params::<Bounds>()

@@ -137,7 +137,7 @@ table! {
             let rows = (0..d.size(1, 3)).map(|_| d.int(0, dims[0] as i64 - 1) as f64).collect::<Vec<_>>();
             Case::new().real(&dims).input(&[rows.len()], Fill::Exact(rows))
         });
-    BOOLEAN_MASK = OpDef::new("_contrib_boolean_mask", &["data", "index"], run).params::<Mask>()
+    BOOLEAN_MASK = OpDef::new("_contrib_boolean_mask", &["data", "index"], run).truths().params::<Mask>()
         .doc("The rows of `data` along an axis whose element of `index` is not 0, in their order.")
         .shape(shape_mask).dtype(like_first).sized_by_values(size).vjp(Keep::input(1), grad)
         .cases(|d| {

@@ -225,7 +225,7 @@ fn scatter_case(d: &mut Draw) -> Case {
 }
 
 table! {
-    GATHER_ND = OpDef::new("gather_nd", &["data", "indices"], run_gather)
+    GATHER_ND = OpDef::new("gather_nd", &["data", "indices"], run_gather).truths()
         .doc("Elements, or rows, of `data` by indices over its first axes: out[j…, k…] = data[indices[0, j…], …, indices[M-1, j…], k…]. \
               Negative indices count from the end.")
         .shape(|s| {

@@ -194,7 +194,7 @@ fn take_case(d: &mut Draw) -> Case {
 }
 
 table! {
-    TAKE = OpDef::new("take", &["a", "indices"], run_take).params::<Take>()
+    TAKE = OpDef::new("take", &["a", "indices"], run_take).truths().params::<Take>()
         .doc("Rows of `a` along an axis, in the order that the indices say: out[…, i…, …] = a[…, indices[i…], …]. The axis gives way to \
               the axes of `indices`. Indices may be of any dtype; fractions are cut off.")
         .shape(shape_take).dtype(like_first).vjp(Keep::input(1), grad_take).cases(take_case);

@@ -26,7 +26,7 @@ params! {
     }
 }
 
-/// Part of a matrix that a vector holds, row by row.
+/// Part of a matrix that a vector holds: row by row, an upper triangle column by column.
 #[derive(Clone, Copy)]
 enum Part {
     Diagonal(i64),
@@ -49,15 +49,21 @@ impl Part {
         o
     }
 
-    /// Columns of row `i` of a matrix of size n.
-    fn columns(self, i: usize, n: usize) -> Range<usize> {
+    /// Columns of row `i` of a matrix of size n; of an upper triangle, rows of column `i`.
+    fn along(self, i: usize, n: usize) -> Range<usize> {
         let clip = |at: i64| usize::try_from(at).map_or(0, |at| at.min(n));
-        let edge = (i as i64).saturating_add(self.offset());
+        let i = i as i64;
         match self {
-            Part::Diagonal(_) => clip(edge)..clip(edge.saturating_add(1)),
-            Part::Lower(_) => 0..clip(edge.saturating_add(1)),
-            Part::Upper(_) => clip(edge)..n,
+            Part::Diagonal(o) => clip(i.saturating_add(o))..clip(i.saturating_add(o).saturating_add(1)),
+            Part::Lower(o) => 0..clip(i.saturating_add(o).saturating_add(1)),
+            Part::Upper(o) => 0..clip(i.saturating_sub(o).saturating_add(1)),
         }
+    }
+
+    /// Places in a matrix of size n of what the vector holds, in the order of the vector.
+    fn places(self, n: usize) -> impl Iterator<Item = usize> {
+        let (step, line) = if matches!(self, Part::Upper(_)) { (n, 1) } else { (1, n) };
+        (0..n).flat_map(move |i| self.along(i, n).map(move |k| i * line + k * step))
     }
 
     /// Size of the vector for a matrix of size n.
@@ -109,12 +115,8 @@ fn run_extract(r: &Run<'_>, part: Part) -> Result<()> {
     with_real!(r.ins[0].dtype(), T => {
         // SAFETY: the output is this call's alone.
         let (x, y) = (r.ins[0].as_slice::<T>(), unsafe { r.outs[0].span().slice_mut::<T>() });
-        let mut at = 0;
-        for (row, x) in x.chunks_exact(n.max(1)).enumerate() {
-            let from = &x[part.columns(row % n.max(1), n)];
-            y[at..at + from.len()].copy_from_slice(from);
-            at += from.len();
-        }
+        let from = x.chunks_exact((n * n).max(1)).flat_map(|x| part.places(n).map(|at| x[at]));
+        y.iter_mut().zip(from).for_each(|(y, x)| *y = x);
     });
     Ok(())
 }
@@ -124,12 +126,10 @@ fn run_make(r: &Run<'_>, part: Part) -> Result<()> {
     with_real!(r.ins[0].dtype(), T => {
         // SAFETY: the output is this call's alone.
         let (x, y) = (r.ins[0].as_slice::<T>(), unsafe { r.outs[0].span().slice_mut::<T>() });
-        let mut at = 0;
-        for (row, y) in y.chunks_exact_mut(n.max(1)).enumerate() {
-            y.fill(0.0);
-            let to = &mut y[part.columns(row % n.max(1), n)];
-            to.copy_from_slice(&x[at..at + to.len()]);
-            at += to.len();
+        y.fill(T::default());
+        let mut x = x.iter();
+        for y in y.chunks_exact_mut((n * n).max(1)) {
+            part.places(n).zip(&mut x).for_each(|(at, x)| y[at] = *x);
         }
     });
     Ok(())
@@ -174,7 +174,7 @@ table! {
     EXTRACTTRIAN = OpDef::new("_linalg_extracttrian", &["A"], |r| run_extract(r, Part::triangle(r.params)))
         .aliases(&["linalg_extracttrian"]).params::<Triangle>()
         .shape(|s| infer_extract(s, Part::triangle(s.params))).dtype(types)
-        .doc("A triangle of each matrix, row by row.")
+        .doc("A triangle of each matrix: the lower one row by row, the upper one column by column.")
         .vjp1(Keep::NOTHING, |d| Ok(call(&MAKETRIAN, &[d.grad()], d.params)))
         .cases(|d| {
             let (n, mut dims) = (d.size(2, 5), d.shape(0, 2));
@@ -184,7 +184,7 @@ table! {
     MAKETRIAN = OpDef::new("_linalg_maketrian", &["A"], |r| run_make(r, Part::triangle(r.params)))
         .aliases(&["linalg_maketrian"]).params::<Triangle>()
         .shape(|s| infer_make(s, Part::triangle(s.params))).dtype(types)
-        .doc("Matrices with given values in a triangle, row by row, and zeros elsewhere.")
+        .doc("Matrices with given values in a triangle, a lower one row by row, an upper one column by column, and zeros elsewhere.")
         .vjp1(Keep::NOTHING, |d| Ok(call(&EXTRACTTRIAN, &[d.grad()], d.params)))
         .cases(|d| {
             let mut dims = d.shape(0, 2);

@@ -2,7 +2,7 @@
 //!
 //! Gradients are those of Giles, "An extended collection of matrix derivative results for forward and reverse mode algorithmic
 //! differentiation" (2008), and of Seeger et al., "Auto-Differentiating Linear Algebra" (2017), written with recorded operators. An
-//! operator on symmetric matrices computes with the symmetric part of what it is given, so that its gradient is symmetric too.
+//! operator on symmetric matrices reads their lower triangle, but its gradient is symmetric, as MXNet's is.
 
 /// Runs an expression with a type name bound to float32 or float64; other dtypes are refused.
 macro_rules! with_real {
@@ -138,11 +138,11 @@ fn each(count: usize, work: usize, f: impl Fn(usize) -> Result<()> + Sync) -> Re
     }
 }
 
-/// out = (x + xᵀ) / 2.
+/// out = the lower triangle of x and its mirror image.
 fn symmetric<T: Elem>(x: &[T], out: &mut [T], n: usize) {
     for i in 0..n {
         for j in 0..n {
-            out[i * n + j] = T::from_f64(0.5 * (x[i * n + j].to_f64() + x[j * n + i].to_f64()));
+            out[i * n + j] = x[i.max(j) * n + i.min(j)];
         }
     }
 }

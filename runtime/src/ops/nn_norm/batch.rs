@@ -41,7 +41,7 @@ params! {
         momentum: f32 = 0.9, "of the moving statistics";
         fix_gamma: bool = true, "whether gamma is held at 1";
         use_global_stats: bool = false, "whether the moving statistics are used in training too";
-        output_mean_var: bool = false, "whether mean and 1/sqrt(var + eps) are results too";
+        output_mean_var: bool = false, "whether mean and variance are results too";
     }
 }
 
@@ -52,7 +52,7 @@ params! {
         momentum: f32 = 0.9, "of the moving statistics";
         fix_gamma: bool = true, "whether gamma is held at 1";
         use_global_stats: bool = false, "whether the moving statistics are used in training too";
-        output_mean_var: bool = false, "whether mean and 1/sqrt(var + eps) are results too";
+        output_mean_var: bool = false, "whether mean and variance are results too";
         ndev: i64 = 1, "number of devices that share statistics; one is all there is";
         key: String, "names the layer among the devices";
     }
@@ -66,6 +66,8 @@ struct Common {
     fix_gamma: bool,
     global: bool,
     mean_var: bool,
+    /// Whether the third result is the variance, not 1/sqrt(var + eps).
+    variance: bool,
     axis: i64,
 }
 
@@ -74,7 +76,7 @@ trait Batch: ParamSet {
 }
 
 macro_rules! batch {
-    ($t:ty, $axis:expr) => {
+    ($t:ty, $axis:expr, $variance:literal) => {
         impl Batch for $t {
             fn common(&self) -> Common {
                 let axis: fn(&$t) -> i64 = $axis;
@@ -84,15 +86,16 @@ macro_rules! batch {
                     fix_gamma: self.fix_gamma,
                     global: self.use_global_stats,
                     mean_var: self.output_mean_var,
+                    variance: $variance,
                     axis: axis(self),
                 }
             }
         }
     };
 }
-batch!(BatchNorm, |p| p.axis);
-batch!(BatchNormV1, |_| 1);
-batch!(SyncBatchNorm, |_| 1);
+batch!(BatchNorm, |p| p.axis, false);
+batch!(BatchNormV1, |_| 1, true);
+batch!(SyncBatchNorm, |_| 1, true);
 
 fn layout(dims: &[usize], axis: i64) -> Result<Layout> {
     Ok(Layout::around(dims, resolve_axis(axis, dims.len())?))
@@ -163,7 +166,7 @@ fn run<P: Batch>(r: &Run<'_>, relu: bool) -> Result<()> {
     let a: Vec<f64> = inv.iter().zip(r.ins[1].to_vec_f64()).map(|(i, g)| i * g).collect();
     norm::apply(x, y, v, &mean, &a, &r.ins[2].to_vec_f64(), relu);
     write(&mean, r.outs[1])?;
-    write(&inv, r.outs[2])
+    write(if p.variance { &var } else { &inv }, r.outs[2])
 }
 
 params! {
@@ -223,6 +226,7 @@ fn run_move(r: &Run<'_>) -> Result<()> {
 fn grad<P: Batch>(d: &Vjp<'_>, relu: bool) -> Result<Grads> {
     let p = d.p::<P>().common();
     let (x, gamma, mean, inv) = (d.input(0), d.input(1), d.output(1).detach(), d.output(2).detach());
+    let inv = if p.variance { (inv + p.eps).rsqrt() } else { inv };
     let batch = d.training && !p.global;
     if batch {
         let params = Params::new(Move { momentum: p.momentum, eps: p.eps });
@@ -315,7 +319,7 @@ fn case(d: &mut Draw) -> Case {
 }
 
 const DOC: &str = "Brings each channel to mean 0 and variance 1, multiplies it by gamma and adds beta. In training the statistics are \
-                   those of the batch, else the moving ones. These move when the gradient of a training call is taken.";
+                   those of the batch, else the moving ones. These move when the gradient of a training call is taken. Mean and variance carry no gradient.";
 
 table! {
     BATCH_NORM = norm_op::<BatchNorm>("BatchNorm", |r| run::<BatchNorm>(r, false))

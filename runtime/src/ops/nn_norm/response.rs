@@ -36,7 +36,7 @@ fn infer_shape(s: &mut Shapes<'_>, nsize: usize) -> Result<()> {
     }
     let x = alike(s)?;
     match x.ndim() {
-        Some(n) if n < 2 => bail!(Shape, "data must have axes (batch, channels, …), got {x}"),
+        Some(n) if n != 4 => bail!(Shape, "data must have axes (batch, channels, height, width), got {x}"),
         _ => Ok(()),
     }
 }
@@ -67,7 +67,7 @@ fn grad(d: &Vjp<'_>) -> Result<Array> {
 }
 
 fn case(d: &mut Draw) -> Case {
-    let dims = [d.size(1, 2), d.size(1, 5), d.size(1, 3)];
+    let dims = [d.size(1, 2), d.size(1, 5), d.size(1, 3), d.size(1, 2)];
     Case::new().real(&dims).param("nsize", d.pick(&[1i64, 3, 5]))
 }
 

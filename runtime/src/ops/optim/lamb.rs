@@ -169,8 +169,9 @@ fn run_lars(r: &Run<'_>) -> Result<()> {
     let [lrs, weights, grads, wds] = [0, 1, 2, 3].map(|i| r.ins[i].to_vec_f64());
     let rates: Vec<f64> = (0..lrs.len())
         .map(|i| {
-            let (w, g) = (weights[i].sqrt(), grads[i].sqrt() * f64::from(p.rescale_grad));
+            let (w, g) = (weights[i].sqrt(), grads[i].sqrt());
             if w > 0.0 && g > 0.0 {
+                let g = g * f64::from(p.rescale_grad);
                 lrs[i] * f64::from(p.eta) * w / (g + wds[i] * w + f64::from(p.eps))
             } else {
                 lrs[i]

@@ -69,8 +69,12 @@ fn stretch(s: &mut crate::ops::infer::Shapes<'_>, new: &[Option<i64>]) -> Result
 fn infer_to(s: &mut crate::ops::infer::Shapes<'_>) -> Result<()> {
     let shape = s.params.get::<To>().shape.clone();
     let Some(ndim) = s.ins[0].ndim() else { return Ok(()) };
-    if shape.len() < ndim {
-        bail!(Shape, "the shape has too few axes, got {} of them for an input with {ndim}", shape.len());
+    if shape.len() != ndim {
+        bail!(
+            Shape,
+            "the shape must have as many axes as the input, got {} of them, want {ndim}",
+            shape.len()
+        );
     }
     if shape.iter().any(|&n| n < 0) {
         bail!(Param, "sizes cannot be negative, got {shape:?}");
@@ -100,10 +104,6 @@ fn infer_like(s: &mut crate::ops::infer::Shapes<'_>) -> Result<()> {
     let p = s.params.get::<LikeAxes>();
     let (Some(a), Some(b)) = (s.ins[0].sizes(), s.ins[1].sizes()) else { return Ok(()) };
     let new: SmallVec<[Option<i64>; 6]> = match (&p.lhs_axes, &p.rhs_axes) {
-        (None, None) if a.len() <= b.len() => b.iter().map(|&n| Some(n)).collect(),
-        (None, None) => {
-            bail!(Shape, "the first input has more axes than the second, got {} and {}", s.ins[0], s.ins[1])
-        }
         (Some(la), Some(ra)) if la.len() == ra.len() => {
             let mut new: SmallVec<[Option<i64>; 6]> = smallvec![None; a.len()];
             for (&l, &r) in la.iter().zip(ra) {
@@ -111,7 +111,14 @@ fn infer_like(s: &mut crate::ops::infer::Shapes<'_>) -> Result<()> {
             }
             new
         }
-        (la, ra) => bail!(Param, "lhs_axes and rhs_axes must be as many, got {la:?} and {ra:?}"),
+        (Some(la), Some(ra)) => {
+            bail!(Param, "lhs_axes and rhs_axes must be as many, got {la:?} and {ra:?}")
+        }
+        // As in MXNet, one of them alone says nothing.
+        _ if a.len() <= b.len() => b.iter().map(|&n| Some(n)).collect(),
+        _ => {
+            bail!(Shape, "the first input has more axes than the second, got {} and {}", s.ins[0], s.ins[1])
+        }
     };
     stretch(s, &new)
 }
@@ -123,14 +130,14 @@ fn draw(d: &mut Draw) -> (Vec<usize>, Vec<i64>) {
 }
 
 table! {
-    BROADCAST_TO = OpDef::new("broadcast_to", &["data"], run).params::<To>().shape(infer_to)
+    BROADCAST_TO = OpDef::new("broadcast_to", &["data"], run).truths().params::<To>().shape(infer_to)
         .doc("`data` with axes of 1 repeated until it has `shape`; 0 in `shape` keeps the size of that axis.")
         .vjp1(Keep::NOTHING, |d| Ok(d.grad().clone()))
         .cases(|d| {
             let (from, to) = draw(d);
             Case::new().real(&from).param("shape", to)
         });
-    BROADCAST_AXIS = OpDef::new("broadcast_axis", &["data"], run).aliases(&["broadcast_axes"]).params::<AxisSize>()
+    BROADCAST_AXIS = OpDef::new("broadcast_axis", &["data"], run).truths().aliases(&["broadcast_axes"]).params::<AxisSize>()
         .shape(infer_axis)
         .doc("`data` with each axis `axis[i]`, of size 1, repeated `size[i]` times.")
         .vjp1(Keep::NOTHING, |d| Ok(d.grad().clone()))
@@ -140,7 +147,7 @@ table! {
             let sizes: Vec<i64> = axes.iter().map(|&i| to[i as usize]).collect();
             Case::new().real(&from).param("axis", axes).param("size", sizes)
         });
-    BROADCAST_LIKE = OpDef::new("broadcast_like", &["lhs", "rhs"], run).params::<LikeAxes>().shape(infer_like)
+    BROADCAST_LIKE = OpDef::new("broadcast_like", &["lhs", "rhs"], run).truths().params::<LikeAxes>().shape(infer_like)
         .dtype(|t| {
             t.outs[0] = t.outs[0].or(t.ins[0]);
             t.ins[0] = t.ins[0].or(t.outs[0]);

@@ -258,7 +258,7 @@ table! {
         });
     IDENTITY_LIKE = moving::<Identity>("_identity_with_attr_like_rhs", &["lhs", "rhs"])
         .doc("A copy of `lhs`, which has the shape and the dtype of `rhs`.").cases(copies);
-    SHAPE_ARRAY = OpDef::new("shape_array", &["data"], run_shape_array)
+    SHAPE_ARRAY = OpDef::new("shape_array", &["data"], run_shape_array).truths()
         .doc("The shape, as an array of int64.")
         .shape(|s| match s.ins[0].ndim() {
             Some(n) => s.output(0, &[n]),
@@ -266,7 +266,7 @@ table! {
         })
         .dtype(|t| { t.outs[0] = Some(DType::I64); Ok(()) })
         .zero_gradient("a shape does not depend on values").samples(-2.0, 2.0);
-    SIZE_ARRAY = OpDef::new("size_array", &["data"], run_size_array)
+    SIZE_ARRAY = OpDef::new("size_array", &["data"], run_size_array).truths()
         .doc("The number of elements, as an array of one int64.")
         .shape(|s| s.output(0, &[1]))
         .dtype(|t| { t.outs[0] = Some(DType::I64); Ok(()) })

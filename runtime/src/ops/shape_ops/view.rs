@@ -286,12 +286,12 @@ fn grad_move<M: Move>(d: &Vjp<'_>) -> Result<Grads> {
 
 /// An operator that moves elements; none of them twice.
 pub const fn moving<M: Move>(name: &'static str, inputs: &'static [&'static str]) -> OpDef {
-    OpDef::new(name, inputs, run_move::<M>).shape(shape_move::<M>).vjp(Keep::NOTHING, grad_move::<M>)
+    OpDef::new(name, inputs, run_move::<M>).shape(shape_move::<M>).truths().vjp(Keep::NOTHING, grad_move::<M>)
 }
 
 /// As [`moving`], with a gradient to be stated: elements may be read twice.
 pub const fn repeating<M: Move>(name: &'static str) -> OpDef {
-    OpDef::new(name, &["data"], run_move::<M>).shape(shape_move::<M>)
+    OpDef::new(name, &["data"], run_move::<M>).shape(shape_move::<M>).truths()
 }
 
 impl Affine {
@@ -312,7 +312,7 @@ impl Affine {
 }
 
 table! {
-    VIEW = OpDef::new("_ks_view", &["data"], run_view).params::<Walk>()
+    VIEW = OpDef::new("_ks_view", &["data"], run_view).truths().params::<Walk>()
         .doc("The elements of a strided walk over an array.")
         .shape(|s| {
             let (v, base) = walk(s.params)?;

@@ -109,7 +109,7 @@ params! {
     pub struct Resize {
         height: i64 = 1, "height of the result, in mode size";
         width: i64 = 1, "width of the result, in mode size";
-        scale_height: Option<f32> = None, "the new height in old heights, in the modes size (before height) and odd_scale";
+        scale_height: Option<f32> = None, "the new height in old heights, in the modes size (with scale_width in place of both sizes) and odd_scale";
         scale_width: Option<f32> = None, "the new width in old widths";
         mode: Mode = Mode::Size, "size: as told; odd_scale: scaled, where odd sizes stay odd; like: that of a second input; \
             to_even_down, to_even_up, to_odd_down, to_odd_up: the nearest even or odd size";
@@ -156,7 +156,13 @@ fn shape_resize(s: &mut Shapes<'_>) -> Result<()> {
     if p.mode == Mode::Like {
         share(s, 1, &[(2, 2), (3, 3)])?;
     } else {
-        for (axis, size, scale) in [(2, p.height, p.scale_height), (3, p.width, p.scale_width)] {
+        // In mode size a scale of the width alone says nothing; one of the height alone is refused.
+        let (scale_height, scale_width) = match (p.mode, p.scale_height, p.scale_width) {
+            (Mode::Size, Some(_), None) => bail!(Param, "scale_height wants scale_width beside it"),
+            (Mode::Size, None, Some(_)) => (None, None),
+            (_, h, w) => (h, w),
+        };
+        for (axis, size, scale) in [(2, p.height, scale_height), (3, p.width, scale_width)] {
             if let Some(n) = s.ins[0].dim(axis).filter(|&n| n > 0) {
                 s.outs[0].merge(&only(4, axis, p.along(n, size, scale)?))?;
             }
