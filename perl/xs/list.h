@@ -157,6 +157,12 @@ static bool keshi_is_half(I32 dtype)
     return dtype == KS_FLOAT16 || dtype == KS_BFLOAT16;
 }
 
+/* The dtype that values from Perl are put into before a cast. */
+static I32 keshi_made_first(I32 dtype)
+{
+    return keshi_is_half(dtype) || dtype == KS_BOOL ? KS_FLOAT32 : dtype;
+}
+
 static SV *keshi_cast(pTHX_ KsArray *a, I32 dtype);
 static SV *keshi_from_pdl(pTHX_ SV *pdl, I32 dtype, Device device);
 static SV *keshi_list_to_pdl(pTHX_ SV *list);
@@ -165,7 +171,7 @@ static SV *keshi_list_to_pdl(pTHX_ SV *list);
 static SV *keshi_from_list(pTHX_ SV *list, I32 dtype, Device device)
 {
     AV *av = (AV *)SvRV(list);
-    I32 made = keshi_is_half(dtype) ? KS_FLOAT32 : dtype;
+    I32 made = keshi_made_first(dtype);
     Dims dims;
     KsArray *a;
     void *data;

@@ -193,7 +193,7 @@ static Dims keshi_pdl_dims(pTHX_ const pdl *p)
 /* A mortal array with a copy of the PDL's elements, converted as PDL converts. */
 static SV *keshi_from_pdl(pTHX_ SV *sv, I32 dtype, Device device)
 {
-    I32 made = keshi_is_half(dtype) ? KS_FLOAT32 : dtype;
+    I32 made = keshi_made_first(dtype);
     pdl *p;
     Dims dims;
     KsArray *a;
