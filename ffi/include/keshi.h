@@ -36,7 +36,7 @@ typedef enum {
     // Signed, 64 bits.
     KS_INT64 = 6,
     // The truth values 0 and 1, a byte each. Most operators want them cast.
-    KS_BOOL = 7,
+    KS_BOOL8 = 7,
     // The upper half of a binary32.
     KS_BFLOAT16 = 12,
 } KsDType;

@@ -73,7 +73,7 @@ pub enum KsDType {
     /// Signed, 64 bits.
     KsInt64 = 6,
     /// The truth values 0 and 1, a byte each. Most operators want them cast.
-    KsBool = 7,
+    KsBool8 = 7,
     /// The upper half of a binary32.
     KsBfloat16 = 12,
 }

@@ -122,4 +122,8 @@ $first .= 0;
 is_close($x->at(0), [0 .. 4], 'copies');
 is_array($_, [1], [7], 'of a vector') for @{ nd->array([7]) };
 
+my $square = nd->array([[1, 2], [3, 4]]);
+($square->T) += 1;
+is_close($square, [1 .. 4], 'T is a copy that may stand on the left');
+
 done_testing;

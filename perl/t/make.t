@@ -113,5 +113,6 @@ like(nd->zeros([100])->show, qr/^\[0 0 0 \.\.\. 0 0 0\]\n100 float32/, 'show lea
 is(nd->array([2.5])->asscalar, 2.5, 'asscalar');
 is(nd->array([9007199254740993], dtype => 'int64')->asscalar, '9007199254740993', 'asscalar of a wide integer');
 dies_with(sub { $x->asscalar }, qr/asscalar: ndarray size must be 1, got 4 elements/, 'asscalar of more');
+ok(!eval { nd->ones([2], stype => 'csr'); 1 }, 'ones are never sparse');
 
 done_testing;

@@ -91,4 +91,9 @@ like($@, qr/Can't locate object method "nosuchop" via package "AI::MXNet::NDArra
     'is no method');
 is_close($x, [3, 0.5, 2, 9], 'nothing of this changed the array');
 
+# Operators without parameters take any name and use none.
+is_close($x->abs({ axis => 1 }), [3, 0.5, 2, 9], 'a name that nothing stands for');
+ok(!eval { $x->abs(axis => 1); 1 } && $@ =~ /Too many positional arguments/, 'in pairs it is two values too many');
+dies_with(sub { $x->dot($x) }, qr/Operator dot expects 2 inputs, but got 1/, 'an array beside others is no input');
+
 done_testing;

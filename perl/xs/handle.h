@@ -223,7 +223,7 @@ static MAGIC *keshi_magic_of(pTHX_ SV *sv, const char *what)
 static const struct { const char *name; I32 id; U8 size; } KESHI_DTYPES[] = {
     { "float32", KS_FLOAT32, 4 }, { "float64", KS_FLOAT64, 8 }, { "float16", KS_FLOAT16, 2 }, { "uint8", KS_UINT8, 1 },
     { "int32", KS_INT32, 4 },     { "int8", KS_INT8, 1 },       { "int64", KS_INT64, 8 },     { "bfloat16", KS_BFLOAT16, 2 },
-    { "bool", KS_BOOL, 1 },
+    { "bool", KS_BOOL8, 1 },
 };
 
 static const char *keshi_dtype_name(I32 id)
@@ -251,7 +251,7 @@ static I32 keshi_dtype_arg(pTHX_ SV *sv, const char *who)
         const char *name = SvPV_nolen(sv);
         /* Arrays of truth values come of operators and files only. */
         for (i = 0; i < C_ARRAY_LENGTH(KESHI_DTYPES); i++)
-            if (strEQ(KESHI_DTYPES[i].name, name) && KESHI_DTYPES[i].id != KS_BOOL)
+            if (strEQ(KESHI_DTYPES[i].name, name) && KESHI_DTYPES[i].id != KS_BOOL8)
                 return KESHI_DTYPES[i].id;
     }
     keshi_fail(aTHX_ "%s: dtype got %s, want float32, float64, float16, bfloat16, uint8, int8, int32 or int64", who,

@@ -160,7 +160,7 @@ static bool keshi_is_half(I32 dtype)
 /* The dtype that values from Perl are put into before a cast. */
 static I32 keshi_made_first(I32 dtype)
 {
-    return keshi_is_half(dtype) || dtype == KS_BOOL ? KS_FLOAT32 : dtype;
+    return keshi_is_half(dtype) || dtype == KS_BOOL8 ? KS_FLOAT32 : dtype;
 }
 
 static SV *keshi_cast(pTHX_ KsArray *a, I32 dtype);

@@ -27,7 +27,7 @@ static pdl_datatypes keshi_pdl_type(I32 dtype)
 {
     switch (dtype) {
     case KS_FLOAT64: return PDL_D;
-    case KS_BOOL:
+    case KS_BOOL8:
     case KS_UINT8:   return PDL_B;
     case KS_INT8:    return PDL_SB;
     case KS_INT32:   return PDL_L;

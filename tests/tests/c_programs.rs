@@ -141,3 +141,16 @@ fn programs_are_clean_under_valgrind() {
         expect(program, "valgrind", want, &mut valgrind);
     }
 }
+
+/// Arrays of this program are too small for the pool of threads, whose queues are atomics that helgrind does not follow.
+#[test]
+fn eight_threads_are_clean_under_helgrind() {
+    let exe = compile("threads", "helgrind", &[], &[&archive()]);
+    let mut helgrind = Command::new("valgrind");
+    helgrind
+        .args(["--tool=helgrind", "-q", "--history-level=none", "--error-exitcode=99"])
+        .arg(format!("--suppressions={}", root().join("tests/c/helgrind.supp").display()))
+        .arg(exe)
+        .arg("10");
+    expect("threads", "helgrind", "threads ok\n", &mut helgrind);
+}

@@ -57,7 +57,7 @@ const DTYPES: [(&str, KsDType, usize); 9] = [
     ("int8", KsDType::KsInt8, 1),
     ("int32", KsDType::KsInt32, 4),
     ("int64", KsDType::KsInt64, 8),
-    ("bool", KsDType::KsBool, 1),
+    ("bool", KsDType::KsBool8, 1),
 ];
 
 fn dtype(name: &str) -> Outcome<(i32, usize)> {
