@@ -9,20 +9,20 @@ mx->random->seed(1);
 sub rand_of { return nd->random->uniform(-1, 1, [@_]) }
 
 my %elementwise = (
-    add      => sub { $_[0] + $_[1] },
+    add => sub { $_[0] + $_[1] },
     multiply => sub { $_[0] * $_[1] },
-    relu     => sub { nd->relu($_[0]) },
-    exp      => sub { nd->exp($_[0]) },
-    tanh     => sub { nd->tanh($_[0]) },
-    erf      => sub { nd->erf($_[0]) },
-    sigmoid  => sub { nd->sigmoid($_[0]) },
-    gelu     => sub { nd->LeakyReLU($_[0], act_type => 'gelu') },
-    fma      => sub { nd->relu($_[0] * $_[1] + $_[0]) },
+    relu => sub { nd->relu($_[0]) },
+    exp => sub { nd->exp($_[0]) },
+    tanh => sub { nd->tanh($_[0]) },
+    erf => sub { nd->erf($_[0]) },
+    sigmoid => sub { nd->sigmoid($_[0]) },
+    gelu => sub { nd->LeakyReLU($_[0], act_type => 'gelu') },
+    fma => sub { nd->relu($_[0] * $_[1] + $_[0]) },
 );
 my %convolution = (
-    '3x3'     => [[8, 64, 56, 56],  [64, 64, 3, 3],  kernel => [3, 3], pad => [1, 1], num_filter => 64],
-    '1x1'     => [[8, 256, 56, 56], [64, 256, 1, 1], kernel => [1, 1], num_filter => 64],
-    '7x7'     => [[8, 3, 224, 224], [64, 3, 7, 7], kernel => [7, 7], stride => [2, 2], pad => [3, 3], num_filter => 64],
+    '3x3' => [[8, 64, 56, 56], [64, 64, 3, 3], kernel => [3, 3], pad => [1, 1], num_filter => 64],
+    '1x1' => [[8, 256, 56, 56], [64, 256, 1, 1], kernel => [1, 1], num_filter => 64],
+    '7x7' => [[8, 3, 224, 224], [64, 3, 7, 7], kernel => [7, 7], stride => [2, 2], pad => [3, 3], num_filter => 64],
     depthwise =>
         [[8, 128, 56, 56], [128, 1, 3, 3], kernel => [3, 3], pad => [1, 1], num_filter => 128, num_group => 128],
 );
@@ -44,12 +44,12 @@ sub reduction
 {
     my $x = rand_of(4096, 4096);
     return {
-        sum     => sub { $x->sum->asscalar },
-        sum_0   => sub { $x->sum(axis => 0) },
-        sum_1   => sub { $x->sum(axis => 1) },
-        max     => sub { $x->max->asscalar },
-        max_1   => sub { $x->max(axis => 1) },
-        argmax  => sub { $x->argmax(axis => 1) },
+        sum => sub { $x->sum->asscalar },
+        sum_0 => sub { $x->sum(axis => 0) },
+        sum_1 => sub { $x->sum(axis => 1) },
+        max => sub { $x->max->asscalar },
+        max_1 => sub { $x->max(axis => 1) },
+        argmax => sub { $x->argmax(axis => 1) },
         moments => sub { nd->moments($x, axes => [1]) },
     }->{ $_[0] };
 }
@@ -84,9 +84,10 @@ sub convolved
 sub pooled
 {
     my ($kind, $train) = @_;
-    my $x   = rand_of(8, 64, 112, 112);
-    my %how = $kind eq 'max' ? (kernel => [3, 3], stride => [2, 2], pad => [1, 1]) : (kernel => [2, 2], stride => [2, 2]);
-    my $f   = sub { nd->Pooling($_[0], pool_type => $kind, %how) };
+    my $x = rand_of(8, 64, 112, 112);
+    my %how =
+        $kind eq 'max' ? (kernel => [3, 3], stride => [2, 2], pad => [1, 1]) : (kernel => [2, 2], stride => [2, 2]);
+    my $f = sub { nd->Pooling($_[0], pool_type => $kind, %how) };
     return $train eq 'train' ? trained($f, $x) : sub { $f->($x) };
 }
 
@@ -109,8 +110,8 @@ sub step
     $net->hybridize(1, static_alloc => 1, static_shape => 1) if $hybrid;
     my $loss_of = mx->gluon->loss->SoftmaxCrossEntropyLoss;
     my $trainer = mx->gluon->Trainer($net->collect_params, 'sgd', { learning_rate => 0.01 });
-    my $x       = rand_of(@$shape);
-    my $y       = nd->floor(nd->random->uniform(0, 10, [$shape->[0]]));
+    my $x = rand_of(@$shape);
+    my $y = nd->floor(nd->random->uniform(0, 10, [$shape->[0]]));
     return sub {
         my $loss;
         mx->autograd->record(sub { $loss = $loss_of->($net->($x), $y) });
@@ -122,7 +123,7 @@ sub step
 sub sequential
 {
     my @layers = @_;
-    my $net    = mx->gluon->nn->HybridSequential;
+    my $net = mx->gluon->nn->HybridSequential;
     $net->name_scope(sub { $net->add($_) for @layers });
     return $net;
 }
@@ -149,7 +150,7 @@ sub lenet
 sub resnet
 {
     my $batch = shift;
-    my $net   = mx->gluon->model_zoo->vision->resnet50_v1;
+    my $net = mx->gluon->model_zoo->vision->resnet50_v1;
     $net->initialize(mx->init->Xavier);
     $net->hybridize(1, static_alloc => 1, static_shape => 1);
     my $x = rand_of($batch, 3, 224, 224);
@@ -174,39 +175,88 @@ sub chain
 }
 
 my %make = (
-    add2        => sub { my $x = rand_of(2, 2); sub { $x + $x } },
-    scale2      => sub { my $x = rand_of(2, 2); sub { $x * 1.5 } },
-    relu2       => sub { my $x = rand_of(2, 2); sub { nd->relu($x) } },
-    sum2        => sub { my $x = rand_of(2, 2); sub { $x->sum(axis => 1) } },
-    item        => sub { my $x = rand_of(1); sub { $x->asscalar } },
-    chain       => \&chain,
-    reduce      => \&reduction,
-    broadcast   => sub { my ($x, $y) = (rand_of(4096, 1000), rand_of(1, 1000)); sub { nd->broadcast_add($x, $y) } },
-    take        => sub {
+    add2 => sub {
+        my $x = rand_of(2, 2);
+        sub { $x + $x }
+    },
+    scale2 => sub {
+        my $x = rand_of(2, 2);
+        sub { $x * 1.5 }
+    },
+    relu2 => sub {
+        my $x = rand_of(2, 2);
+        sub { nd->relu($x) }
+    },
+    sum2 => sub {
+        my $x = rand_of(2, 2);
+        sub { $x->sum(axis => 1) }
+    },
+    item => sub {
+        my $x = rand_of(1);
+        sub { $x->asscalar }
+    },
+    chain => \&chain,
+    reduce => \&reduction,
+    broadcast => sub {
+        my ($x, $y) = (rand_of(4096, 1000), rand_of(1, 1000));
+        sub { nd->broadcast_add($x, $y) }
+    },
+    take => sub {
         my ($x, $i) = (rand_of(50000, 256), nd->floor(nd->random->uniform(0, 50000, [64, 128])));
         sub { nd->take($x, $i) };
     },
-    concat      => sub { my $x = rand_of(4096, 4096); sub { nd->concat($x, $x, dim => 1) } },
-    slice       => sub { my $x = rand_of(4096, 4096); sub { nd->slice_axis($x, axis => 1, begin => 100, end => 4000) } },
-    transpose   => sub { my $x = rand_of(4096, 4096); sub { $x->transpose } },
-    softmax     => sub { my $x = rand_of(4096, 1000); sub { nd->softmax($x) } },
-    log_softmax => sub { my $x = rand_of(4096, 1000); sub { nd->log_softmax($x) } },
-    layernorm   => sub { my ($x, $g, $b) = (rand_of(4096, 768), rand_of(768), rand_of(768)); sub { nd->LayerNorm($x, $g, $b) } },
-    batchnorm   => sub {
-        my ($mean, $var) = (nd->zeros([64]), nd->ones([64]));
-        trained(sub { nd->BatchNorm(@_, $mean, $var, fix_gamma => 0) }, rand_of(8, 64, 56, 56), rand_of(64), rand_of(64));
+    concat => sub {
+        my $x = rand_of(4096, 4096);
+        sub { nd->concat($x, $x, dim => 1) }
     },
-    sort      => sub { my $x = rand_of(1_000_000); sub { nd->sort($x) } },
-    argsort   => sub { my $x = rand_of(1_000_000); sub { nd->argsort($x) } },
-    topk      => sub { my $x = rand_of(4096, 1000); sub { nd->topk($x, k => 5, ret_typ => 'both') } },
-    dot       => \&product,
+    slice => sub {
+        my $x = rand_of(4096, 4096);
+        sub { nd->slice_axis($x, axis => 1, begin => 100, end => 4000) }
+    },
+    transpose => sub {
+        my $x = rand_of(4096, 4096);
+        sub { $x->transpose }
+    },
+    softmax => sub {
+        my $x = rand_of(4096, 1000);
+        sub { nd->softmax($x) }
+    },
+    log_softmax => sub {
+        my $x = rand_of(4096, 1000);
+        sub { nd->log_softmax($x) }
+    },
+    layernorm => sub {
+        my ($x, $g, $b) = (rand_of(4096, 768), rand_of(768), rand_of(768));
+        sub { nd->LayerNorm($x, $g, $b) }
+    },
+    batchnorm => sub {
+        my ($mean, $var) = (nd->zeros([64]), nd->ones([64]));
+        trained(
+            sub { nd->BatchNorm(@_, $mean, $var, fix_gamma => 0) },
+            rand_of(8, 64, 56, 56),
+            rand_of(64), rand_of(64)
+        );
+    },
+    sort => sub {
+        my $x = rand_of(1_000_000);
+        sub { nd->sort($x) }
+    },
+    argsort => sub {
+        my $x = rand_of(1_000_000);
+        sub { nd->argsort($x) }
+    },
+    topk => sub {
+        my $x = rand_of(4096, 1000);
+        sub { nd->topk($x, k => 5, ret_typ => 'both') }
+    },
+    dot => \&product,
     batch_dot => \&batch_product,
-    conv      => \&convolved,
-    pool      => \&pooled,
-    lstm      => \&lstm,
-    mlp       => sub { step(mlp(),   [100, 784],        @_) },
-    lenet     => sub { step(lenet(), [256, 1, 28, 28],  @_) },
-    resnet    => \&resnet,
+    conv => \&convolved,
+    pool => \&pooled,
+    lstm => \&lstm,
+    mlp => sub { step(mlp(), [100, 784], @_) },
+    lenet => sub { step(lenet(), [256, 1, 28, 28], @_) },
+    resnet => \&resnet,
 );
 
 sub make

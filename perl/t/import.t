@@ -68,7 +68,11 @@ is(scalar(my @tuples = AI::MXNet::zip([1], [2])), 1, 'helpers are subs of AI::MX
 }
 
 my @warned;
-my $ok = eval { local $SIG{__WARN__} = sub { push @warned, @_ }; mx->no_such_thing; 1 };
+my $ok = eval {
+    local $SIG{__WARN__} = sub { push @warned, @_ };
+    mx->no_such_thing;
+    1;
+};
 ok(!$ok, 'an unknown name dies');
 like("@warned", qr/^Can't locate object method "no_such_thing" via package "AI::MXNet"$/, 'and warns');
 like($@, qr/Can't locate object method "no_such_thing" via package "AI::MXNet" at \Q${\__FILE__}\E/, 'and says which');
