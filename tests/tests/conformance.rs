@@ -13,13 +13,7 @@ fn data() -> PathBuf {
 }
 
 /// Cases where we do otherwise, on purpose; `docs/differences.md` has the reasons.
-const DIFFERENT: [&str; 9] = [
-    // There is no dtype bool.
-    "cast/Cast-A008",
-    "cast/Cast-A016",
-    "cast/Cast-A024",
-    "cast/Cast-A032",
-    "cast/Cast-A040",
+const DIFFERENT: [&str; 4] = [
     // MXNet multiplies by the output instead of the gradient that came from above.
     "outputs/SoftmaxOutput-A011",
     // MXNet's second derivatives of arcsinh and arccosh have the wrong sign; by a head gradient they are 0.

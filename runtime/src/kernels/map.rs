@@ -4,7 +4,7 @@
 //! elements only and may run in place.
 
 use super::lane::{BLOCK, Lane, head, narrow, narrow_int, spread, streams, widen, widen_int};
-use crate::dtype::DType;
+use crate::dtype::{DType, Elem};
 use crate::simd::{Level, Simd, Work, level};
 use crate::storage::Span;
 
@@ -25,10 +25,10 @@ pub trait Map: Copy + Send + Sync + 'static {
     /// The reference, in float64.
     fn f64(self, x: f64) -> f64;
 
-    /// On integers of any width, which then wrap to their type. Through float64, cut toward zero, unless said otherwise.
-    #[inline]
-    fn int(self, x: i64) -> i64 {
-        self.f64(x as f64) as i64
+    /// On integers of any width, which then wrap to their type. `None` sends them through float64.
+    #[inline(always)]
+    fn int(self, _: i64) -> Option<i64> {
+        None
     }
 }
 
@@ -126,12 +126,14 @@ fn floats<K: Map, T: Apply>(k: K, level: Level, x: Span, y: Span) {
 
 /// Integers of any width, by blocks of int64: one loop to compile for each kernel instead of four.
 fn ints<K: Map>(k: K, x: Span, y: Span) {
+    let wide = y.dtype() == DType::I64;
+    let cut = |v: f64| if wide { i64::from_f64(v) } else { i32::from_f64(v).into() };
     spread(x.len(), |r| {
         let mut buf = [0i64; BLOCK];
         for at in r.clone().step_by(BLOCK) {
             let buf = &mut buf[..BLOCK.min(r.end - at)];
             widen_int(x, at, buf);
-            buf.iter_mut().for_each(|v| *v = k.int(*v));
+            buf.iter_mut().for_each(|v| *v = k.int(*v).unwrap_or_else(|| cut(k.f64(*v as f64))));
             narrow_int(buf, y, at);
         }
     });
@@ -140,7 +142,6 @@ fn ints<K: Map>(k: K, x: Span, y: Span) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dtype::Elem;
     use crate::kernels::lane::CHUNK;
     use crate::simd::{available, math, with_level};
     use half::{bf16, f16};

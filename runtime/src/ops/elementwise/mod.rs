@@ -109,9 +109,9 @@ impl Map for Fn2Scalar {
         if self.swap { (self.f.f64)(self.c, x) } else { (self.f.f64)(x, self.c) }
     }
     #[inline(always)]
-    fn int(self, x: i64) -> i64 {
+    fn int(self, x: i64) -> Option<i64> {
         let c = self.c as i64;
-        if self.swap { (self.f.int)(c, x) } else { (self.f.int)(x, c) }
+        Some(if self.swap { (self.f.int)(c, x) } else { (self.f.int)(x, c) })
     }
 }
 
@@ -159,7 +159,7 @@ macro_rules! map_kernel {
             fn lanes64<S: $crate::simd::Simd>(self, $s6: S, $x6: S::F64) -> S::F64 { $lanes64 })?
             #[inline(always)]
             fn f64(self, $y: f64) -> f64 { $f64 }
-            $(#[inline(always)] fn int(self, $i: i64) -> i64 { $int })?
+            $(#[inline(always)] fn int(self, $i: i64) -> Option<i64> { Some($int) })?
         }
     };
 }

@@ -97,7 +97,7 @@ macro_rules! scalar_kernel {
             #[inline(always)]
             fn f64(self, $a: f64) -> f64 { let $b = self.0; $f64 }
             #[inline(always)]
-            fn int(self, $i: i64) -> i64 { let $j = self.0 as i64; $int }
+            fn int(self, $i: i64) -> Option<i64> { let $j = self.0 as i64; Some($int) }
         }
     };
 }

@@ -91,9 +91,9 @@ impl Map for ClipMap {
         let y = if self.0 > x { self.0 } else { x };
         if self.1 < y { self.1 } else { y }
     }
-    fn int(self, x: i64) -> i64 {
+    fn int(self, x: i64) -> Option<i64> {
         let y = x.max(self.0 as i64);
-        y.min(self.1 as i64)
+        Some(y.min(self.1 as i64))
     }
 }
 
