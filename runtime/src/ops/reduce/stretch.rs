@@ -7,6 +7,8 @@ use crate::kernels::copy::strided;
 use crate::ops::def::{Keep, OpDef, Run};
 use crate::ops::params::{Ints, Params};
 use crate::ops::samples::{Case, Draw};
+use crate::ops::shape_ops::view::reshaped;
+use crate::shape::Dims;
 use crate::shape::broadcast::broadcast_strides;
 use crate::shape::partial::Partial;
 use crate::shape::resolve_axis;
@@ -40,8 +42,14 @@ pub fn to_dims(a: &Array, dims: &[usize]) -> Array {
     if a.dims() == dims {
         return a.clone();
     }
+    let padded: Dims =
+        std::iter::repeat_n(1, dims.len().saturating_sub(a.ndim())).chain(a.dims().iter().copied()).collect();
     // A code of 0 means "keep", which an empty axis does anyway.
-    call(&BROADCAST_TO, &[a], &Params::new(To { shape: dims.iter().map(|&d| d as i64).collect() }))
+    call(
+        &BROADCAST_TO,
+        &[&reshaped(a, &padded)],
+        &Params::new(To { shape: dims.iter().map(|&d| d as i64).collect() }),
+    )
 }
 
 fn run(r: &Run<'_>) -> Result<()> {
