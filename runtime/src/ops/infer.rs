@@ -95,6 +95,13 @@ pub fn broadcast(s: &mut Shapes<'_>) -> Result<()> {
     s.outs[0].merge(&Partial::from_sizes(&sizes)).map(drop)
 }
 
+/// The output has the dtype of the first input; others may have any, and tell nothing.
+pub fn like_first(t: &mut Types<'_>) -> Result<()> {
+    t.outs[0] = t.ins[0].or(t.outs[0]);
+    t.ins[0] = t.outs[0];
+    Ok(())
+}
+
 /// All inputs and outputs have one dtype; float32 when nothing is known is the caller's choice, not this rule's.
 pub fn same_type(t: &mut Types<'_>) -> Result<()> {
     let known = t.ins.iter().chain(t.outs.iter()).flatten().next().copied();

@@ -245,12 +245,7 @@ table! {
             let b = d.int(0, n - 1);
             Case::new().real(&dims).param("axis", axis).param("begin", b - if d.flip() { n } else { 0 }).param("end", d.int(b + 1, n))
         });
-    SLICE_LIKE = moving::<SliceLike>("slice_like", &["data", "shape_like"]).params::<LikeAxes>()
-        .dtype(|t| {
-            t.outs[0] = t.outs[0].or(t.ins[0]);
-            t.ins[0] = t.ins[0].or(t.outs[0]);
-            Ok(())
-        })
+    SLICE_LIKE = moving::<SliceLike>("slice_like", &["data", "shape_like"]).params::<LikeAxes>().dtype(super::infer::like_first)
         .doc("A copy of the first part of `data` that has the shape of `shape_like`, along all axes or those of `axes`.")
         .cases(|d| {
             let dims = d.shape(1, 4);

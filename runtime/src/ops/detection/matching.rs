@@ -12,8 +12,8 @@ params! {
     /// What `_contrib_bipartite_matching` takes.
     pub struct Matching {
         is_ascend: bool = false, "whether small scores are better";
-        threshold: f64, "scores that are not better than this make no pair";
-        topk: i64 = -1, "largest number of pairs, when positive";
+        threshold: f32, "scores that are not better than this make no pair";
+        topk: i64 = -1, "as in MXNet one less than the largest number of pairs, when positive";
     }
 }
 
@@ -46,8 +46,9 @@ fn run_matching(r: &Run<'_>) -> Result<()> {
             let (mut of_row, mut of_column) = (vec![-1.0; rows], vec![-1.0; columns]);
             let mut pairs = 0;
             for at in order {
-                let better = if p.is_ascend { scores[at] < p.threshold } else { scores[at] > p.threshold };
-                if !better || (p.topk > 0 && pairs == p.topk) {
+                let threshold = f64::from(p.threshold);
+                let better = if p.is_ascend { scores[at] < threshold } else { scores[at] > threshold };
+                if !better || (p.topk > 0 && pairs > p.topk) {
                     break;
                 }
                 let (row, column) = (at / columns, at % columns);

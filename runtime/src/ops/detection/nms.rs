@@ -17,8 +17,8 @@ use smallvec::smallvec;
 params! {
     /// What `_contrib_box_nms` takes.
     pub struct Nms {
-        overlap_thresh: f64 = 0.5, "boxes that overlap a better one by more than this go";
-        valid_thresh: f64 = 0.0, "boxes whose score is not above this go";
+        overlap_thresh: f32 = 0.5, "boxes that overlap a better one by more than this go";
+        valid_thresh: f32 = 0.0, "boxes whose score is not above this go";
         topk: i64 = -1, "how many of the best boxes are looked at, when positive";
         coord_start: i64 = 2, "place of the first coordinate in a row";
         score_index: i64 = 1, "place of the score in a row";
@@ -49,9 +49,9 @@ fn rows(p: &Nms, x: &[usize]) -> Result<(usize, usize)> {
 /// Rows that stay, in order.
 fn choose(p: &Nms, data: &[f64], n: usize, width: usize) -> Vec<usize> {
     let at = |row: usize, i: i64| data[row * width + i as usize];
-    let class = |row: usize| if p.id_index >= 0 { at(row, p.id_index) } else { 0.0 };
+    let class = |row: usize| if p.id_index >= 0 { at(row, p.id_index).trunc() } else { 0.0 };
     let mut order: Vec<usize> = (0..n)
-        .filter(|&i| at(i, p.score_index) > p.valid_thresh)
+        .filter(|&i| at(i, p.score_index) > f64::from(p.valid_thresh))
         .filter(|&i| p.id_index < 0 || p.background_id < 0 || class(i) != p.background_id as f64)
         .collect();
     order.sort_by(|&a, &b| at(b, p.score_index).total_cmp(&at(a, p.score_index)));
@@ -66,8 +66,11 @@ fn choose(p: &Nms, data: &[f64], n: usize, width: usize) -> Vec<usize> {
         })
         .collect();
     let one_class = p.force_suppress || p.id_index < 0;
-    let kept =
-        suppress(&boxes, |i, j| one_class || class(order[i]) == class(order[j]), |o| o > p.overlap_thresh);
+    let kept = suppress(
+        &boxes,
+        |i, j| one_class || class(order[i]) == class(order[j]),
+        |o| o > f64::from(p.overlap_thresh),
+    );
     order.into_iter().zip(kept).filter_map(|(i, kept)| kept.then_some(i)).collect()
 }
 

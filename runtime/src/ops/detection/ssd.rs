@@ -208,9 +208,9 @@ params! {
     /// What `_contrib_MultiBoxDetection` takes.
     pub struct Detect {
         clip: bool = true, "whether boxes end at the border of the image";
-        threshold: f64 = 0.01f32 as f64, "least probability of a detection";
-        background_id: i64 = 0, "class of the background";
-        nms_threshold: f64 = 0.5, "boxes that overlap a better one by this or more go; not between 0 and 1: none does";
+        threshold: f32 = 0.01, "least probability of a detection";
+        background_id: i64 = 0, "without effect: the background is class 0";
+        nms_threshold: f32 = 0.5, "boxes that overlap a better one by this or more go; not between 0 and 1: none does";
         force_suppress: bool = false, "whether boxes of other classes are removed too";
         variances: Vec<f64> = vec![0.1, 0.1, 0.2, 0.2], "scales of the four predicted numbers";
         nms_topk: i64 = -1, "how many of the best boxes stay, when positive";
@@ -222,9 +222,6 @@ fn shape_detect(s: &mut Shapes<'_>) -> Result<()> {
     let [batch, classes, n] = c[..] else {
         bail!(Shape, "cls_prob must be (batch, classes, anchors), got {}", show(&c))
     };
-    if classes < 2 {
-        bail!(Shape, "a class beside the background is wanted, got {}", show(&c));
-    }
     four(&s.params.get::<Detect>().variances)?;
     s.want(1, &[batch, n * 4])?;
     s.want(2, &[1, n, 4])?;
@@ -237,10 +234,9 @@ fn detections(p: &Detect, scale: [f64; 4], prob: &[f64], loc: &[f64], anchors: &
     let classes = prob.len() / n.max(1);
     let mut found = Vec::new();
     for j in 0..n {
-        let best = (0..classes)
-            .filter(|&c| c as i64 != p.background_id)
+        let best = (1..classes)
             .fold((-1.0, 0), |best, c| if prob[c * n + j] > best.0 { (prob[c * n + j], c) } else { best });
-        if best.0 < p.threshold {
+        if best.0 < f64::from(p.threshold) {
             continue;
         }
         let of = |v: &[f64]| -> [f64; 4] { std::array::from_fn(|k| v[j * 4 + k]) };
@@ -249,8 +245,7 @@ fn detections(p: &Detect, scale: [f64; 4], prob: &[f64], loc: &[f64], anchors: &
             b = b.map(|v| v.clamp(0.0, 1.0));
         }
         // Classes are counted without the background.
-        let class = best.1 as i64 - i64::from(p.background_id >= 0 && best.1 as i64 > p.background_id);
-        found.push([class as f64, best.0, b[0], b[1], b[2], b[3]]);
+        found.push([best.1 as f64 - 1.0, best.0, b[0], b[1], b[2], b[3]]);
     }
     found
 }
@@ -273,7 +268,7 @@ fn run_detect(r: &Run<'_>) -> Result<()> {
                 }
                 let boxes: Vec<Box4> = best.iter().map(|d| [d[2], d[3], d[4], d[5]]).collect();
                 let same = |i: usize, j: usize| p.force_suppress || best[i][0] == best[j][0];
-                let kept = suppress(&boxes, same, |o| o >= p.nms_threshold);
+                let kept = suppress(&boxes, same, |o| o >= f64::from(p.nms_threshold));
                 // What goes keeps its numbers but loses its class; what was not looked at stays where it was.
                 found.iter_mut().for_each(|d| d[0] = -1.0);
                 for (i, (d, kept)) in best.iter().zip(kept).enumerate() {

@@ -2,7 +2,7 @@
 //! methods of arrays.
 
 use super::super::def::{OpDef, Run};
-use super::super::infer::Shapes;
+use super::super::infer::{Shapes, like_first};
 use super::super::params::{Ints, Params};
 use super::super::samples::{Case, Draw};
 use super::view::{Move, View, moving};
@@ -241,7 +241,7 @@ table! {
         .cases(reshape_case);
     FLATTEN = moving::<Flatten>("Flatten", &["data"]).aliases(&["flatten"])
         .doc("A copy with all axes but the first merged into one: (d0,d1,…,dk) becomes (d0, d1*…*dk).").samples(-2.0, 2.0);
-    RESHAPE_LIKE = moving::<ReshapeLike>("reshape_like", &["lhs", "rhs"]).params::<LikeAxes>()
+    RESHAPE_LIKE = moving::<ReshapeLike>("reshape_like", &["lhs", "rhs"]).params::<LikeAxes>().dtype(like_first)
         .doc("A copy of `lhs` in the shape of `rhs`; with axes given, only those of `lhs` are exchanged for those of `rhs`.")
         .cases(like_case);
     EXPAND_DIMS = moving::<ExpandDims>("expand_dims", &["data"]).params::<Axis>()
