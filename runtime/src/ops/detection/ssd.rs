@@ -219,7 +219,7 @@ params! {
 
 fn shape_detect(s: &mut Shapes<'_>) -> Result<()> {
     let Some(c) = s.input(0) else { return Ok(()) };
-    let [batch, classes, n] = c[..] else {
+    let [batch, _, n] = c[..] else {
         bail!(Shape, "cls_prob must be (batch, classes, anchors), got {}", show(&c))
     };
     four(&s.params.get::<Detect>().variances)?;
