@@ -35,7 +35,7 @@ use constant { BATCH => 20, STEPS => 50, HIDDEN => 160, SAMPLE => 400 };
         return;
     }
 
-    # Numbers of characters (time, batch) and the states of the cells; scores of the next characters, and the new states.
+   # Numbers of characters (time, batch) and the states of the cells; scores of the next characters, and the new states.
     sub forward
     {
         my ($self, $characters, $states) = @_;
@@ -85,10 +85,15 @@ for my $epoch (1 .. $epochs // 5) {
         $loss->backward;
         $trainer->step(1);
         $sum += $loss->asscalar;
-        bar($i + 1, $per_epoch, sprintf 'epoch %d  %.3f bits a character', $epoch, $sum / ($i + 1) / log 2) if not $i % 5;
+        bar($i + 1, $per_epoch, sprintf 'epoch %d  %.3f bits a character', $epoch, $sum / ($i + 1) / log 2)
+            if not $i % 5;
     }
-    finish_line(sprintf 'epoch %d  %.3f bits a character  %.0f characters/s',
-        $epoch, $sum / $per_epoch / log 2, $per_epoch * STEPS * BATCH / (time - $start));
+    finish_line(
+        sprintf 'epoch %d  %.3f bits a character  %.0f characters/s',
+        $epoch,
+        $sum / $per_epoch / log 2,
+        $per_epoch * STEPS * BATCH / (time - $start)
+    );
 }
 
 # One character after another, drawn by what the network thinks of each; below 1 the temperature prefers the likely ones.

@@ -32,6 +32,7 @@ sub train
     $net->hybridize;
     my $trainer = gluon->Trainer($net->collect_params, 'sgd', { learning_rate => $rate, momentum => 0.9 });
     my (@losses, @accuracy);
+
     while (defined(my $batch = <$batches>)) {
         my $loss;
         autograd->record(sub { $loss = $loss_of->($net->(pictures($batch->[0])), $batch->[1]->astype('float32')) });
@@ -43,8 +44,11 @@ sub train
         push @accuracy, [scalar @losses, 100 * $right];
         bar(scalar @losses, $batches->len, "rate $rate");
     }
-    finish_line(sprintf 'rate %-5g  loss of the last hundred steps %.3f  accuracy %.1f %%',
-        $rate, pdl(@losses[-100 .. -1])->avg, $accuracy[-1][1]);
+    finish_line(
+        sprintf 'rate %-5g  loss of the last hundred steps %.3f  accuracy %.1f %%',
+        $rate, pdl(@losses[-100 .. -1])->avg,
+        $accuracy[-1][1]
+    );
     return (pdl(@losses), pdl(\@accuracy)->transpose);
 }
 
@@ -58,10 +62,27 @@ for my $rate (@rates) {
 
 my $window = gpwin('pngcairo', size => [1000, 420, 'px'], font => 'Sans,11', output => $file);
 $window->multiplot(layout => [2, 1]);
-$window->plot({ title => 'Accuracy on digits not seen, %', xlabel => 'step', yrange => [80, 100], grid => 1, key => 'bottom right' },
-    @accuracy_curves);
-$window->plot({ title => 'Loss, mean of 25 steps', xlabel => 'step', yrange => [0.1, 3], logscale => 'y', grid => 1, key => 'top right' },
-    @loss_curves);
+$window->plot(
+    {
+        title => 'Accuracy on digits not seen, %',
+        xlabel => 'step',
+        yrange => [80, 100],
+        grid => 1,
+        key => 'bottom right'
+    },
+    @accuracy_curves
+);
+$window->plot(
+    {
+        title => 'Loss, mean of 25 steps',
+        xlabel => 'step',
+        yrange => [0.1, 3],
+        logscale => 'y',
+        grid => 1,
+        key => 'top right'
+    },
+    @loss_curves
+);
 $window->end_multi;
 $window->close;
 print "The curves are in $file\n";

@@ -27,8 +27,10 @@ use constant { LATENT => 10, HIDDEN => 256, BATCH => 100 };
         $self->name_scope(
             sub {
                 $self->encoder($nn->HybridSequential);
-                $self->encoder->add($nn->Dense(main::HIDDEN, activation => 'relu', in_units => 784),
-                    $nn->Dense(2 * main::LATENT, in_units => main::HIDDEN));
+                $self->encoder->add(
+                    $nn->Dense(main::HIDDEN, activation => 'relu', in_units => 784),
+                    $nn->Dense(2 * main::LATENT, in_units => main::HIDDEN)
+                );
                 $self->decoder($nn->HybridSequential);
                 $self->decoder->add($nn->Dense(main::HIDDEN, activation => 'relu', in_units => main::LATENT),
                     $nn->Dense(784, in_units => main::HIDDEN));

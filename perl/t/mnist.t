@@ -32,6 +32,7 @@ sub trained
     my $digits = gluon->data->ArrayDataset($train->data->slice([0, $count - 1]), $train->label->slice([0, $count - 1]));
     my $batches = gluon->data->DataLoader($digits, batch_size => 50, shuffle => 1);
     my @losses;
+
     while (defined(my $batch = <$batches>)) {
         my $loss;
         autograd->record(
