@@ -69,7 +69,7 @@ my $trainer = gluon->Trainer($net->collect_params, 'adam', { learning_rate => 4e
 my $loss_of = gluon->loss->SoftmaxCrossEntropyLoss();
 my $per_epoch = int($length / STEPS);
 
-for my $epoch (1 .. $epochs // 5) {
+for my $epoch (1 .. $epochs // 4) {
     my $states = $net->lstm->begin_state(BATCH);
     my ($sum, $start) = (0, time);
     for my $i (0 .. $per_epoch - 1) {
