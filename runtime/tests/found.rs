@@ -55,3 +55,12 @@ fn the_gradient_of_integers_comes_in_their_dtype() {
     backward(&[&y], &[], Options::default()).unwrap();
     assert_eq!(x.grad().unwrap().to_vec::<i64>(), [1, 1]);
 }
+
+#[test]
+fn more_heads_than_can_be_counted_are_refused() {
+    let x = Array::from_slice(&[0f32; 24], &[2, 1, 12]).unwrap();
+    for heads in [i64::MAX, i64::MAX / 2, 0, 5] {
+        let op = find("_contrib_interleaved_matmul_selfatt_qk").unwrap();
+        assert!(invoke_named(op, &[&x], &[("heads", heads.into())]).is_err(), "{heads}");
+    }
+}

@@ -33,10 +33,11 @@ impl Parts {
         let [len, batch, width] = dims[..] else {
             bail!(Shape, "shape (length, batch, width) is wanted, got {}", show(dims));
         };
-        if heads == 0 || width % (heads * parts) != 0 {
+        let size = heads.checked_mul(parts).filter(|&n| n > 0 && width % n == 0).map(|n| width / n);
+        let Some(size) = size else {
             bail!(Shape, "{width} does not divide into {heads} heads of {parts} parts");
-        }
-        Ok(Parts { len, batch, heads, size: width / (heads * parts), parts })
+        };
+        Ok(Parts { len, batch, heads, size, parts })
     }
 
     /// Place of part `i` as a matrix of (length, size), one for each batch and head.
