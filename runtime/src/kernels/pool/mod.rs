@@ -76,7 +76,7 @@ impl Pool {
     }
 
     /// Runs a pass; `b` is read by [`Pass::Route`] and [`Pass::Pick`] only, the others get `a` again. All have one dtype, a floating-point
-    /// one. Errors when there is no memory to widen half floats into.
+    /// one. Errors when there is no memory to widen half floats into, or when a plane has too many places to be told apart by marks.
     pub fn compute(&self, pass: Pass, a: Span, b: Span, out: Span) -> Result<()> {
         let (data, result) = (self.planes * self.input(), self.planes * self.output());
         let lens = match pass {
@@ -88,6 +88,13 @@ impl Pool {
         assert!([a.len(), b.len(), out.len()] == lens && a.dtype() == b.dtype() && a.dtype() == out.dtype());
         if out.is_empty() {
             return Ok(());
+        }
+        let places = self.input() / self.inner;
+        if matches!(pass, Pass::Route | Pass::Pick) && places >= u32::MAX as usize {
+            bail!(
+                Shape,
+                "largest elements are told apart among fewer than 2^32 - 1 in a plane, got {places}"
+            );
         }
         match out.dtype() {
             DType::F64 => self.run::<f64>(pass, a, b, out),
