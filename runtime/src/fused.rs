@@ -45,15 +45,20 @@ pub struct Fused {
     read: Vec<bool>,
 }
 
-/// Bytes of all blocks together: what leaves room in a first cache of 32 KiB.
-const NEAR: usize = 24 << 10;
+/// Bytes of all blocks together: about a first cache.
+const NEAR: usize = 40 << 10;
+
+/// Elements of a block: a power of two, so that blocks of an aligned array are aligned; few enough that no kernel cuts a block into
+/// parts, and enough to be worth a call.
+const ELEMENTS: std::ops::RangeInclusive<usize> = 512..=2048;
 
 impl Fused {
     /// The parameters of [`FUSED`]. `dtypes` of all operands; each step writes another one than it reads.
     pub fn new(mut steps: Vec<Step>, inputs: usize, outputs: usize, mut dtypes: Vec<DType>) -> Params {
         share(&mut steps, inputs + outputs, &mut dtypes);
         let widest = dtypes.iter().map(|d| d.size()).max().unwrap_or(1);
-        let block = (NEAR / dtypes.len().max(1)).clamp(2 << 10, 8 << 10) / widest;
+        let room = (NEAR / dtypes.len().max(1) / widest).clamp(*ELEMENTS.start(), *ELEMENTS.end());
+        let block = 1 << room.ilog2();
         let output = |i: usize| steps.iter().any(|s| s.ins.contains(&(inputs + i)));
         let read = (0..outputs).map(output).collect();
         Params::new(Fused { steps, inputs, outputs, dtypes, block, read })
