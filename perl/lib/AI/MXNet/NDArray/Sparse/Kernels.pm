@@ -359,11 +359,29 @@ sub concat
 
 # -- updates of optimizers
 
+# An update of the rows that a gradient has, of a weight and its states.
+sub update_rows
+{
+    my ($operator, $arrays, $grad, $with) = @_;
+    my $rows = $grad->indices;
+    return if not $rows->size;
+    my ($weight, @states) = my @parts = map { rows($_, $rows) } @$arrays;
+    $nd->$operator($weight, $grad->data, @states, { %$with, out => $weight });
+    for my $i (0 .. $#parts) {
+        my $array = $arrays->[$i];
+        if (_is_sparse($array)) { $array->put_rows($rows, $parts[$i]) }
+        else {
+            my $places = $rows->reshape([1, -1]);
+            $nd->_scatter_set_nd($array, $parts[$i], $places, { shape => $array->shape, out => $array });
+        }
+    }
+    return;
+}
+
 # States behind the weight and the gradient; whether rows without a gradient stay unless `lazy_update` is off.
 sub update
 {
     my ($name, $inputs, $params, $out) = @_;
-    require AI::MXNet::Optimizer::Rows;
     my ($weight, $grad, @states) = @$inputs;
     return if not _is('row_sparse', $grad) or grep { $_->stype eq 'csr' } $weight, @states;
     return if defined $out and $out->handle != $weight->handle;
@@ -371,7 +389,7 @@ sub update
     my $lazy = $with{lazy_update} // 1;
     return if not $lazy;
     $weight = $weight->copy if not defined $out;
-    AI::MXNet::Optimizer::Rows::run($name, 1, $weight, $grad, \@states, \%with);
+    update_rows($name, [$weight, @states], $grad, \%with);
     return $weight;
 }
 
