@@ -37,7 +37,7 @@ fn the_norm_of_the_smallest_integer_is_a_number() {
 
 #[test]
 fn a_split_without_indices_and_sections_is_refused() {
-    let x = Array::from_slice(&[1f32, 2.0], &[2]).unwrap();
+    let x = Array::from_slice(&[1f32, 2.0], &[1, 2]).unwrap();
     let indices: Vec<i64> = Vec::new();
     let e = invoke_named(find("_split_v2").unwrap(), &[&x], &[("indices", indices.into())]).unwrap_err();
     assert_eq!(e.kind(), ErrorKind::Param, "{e}");
