@@ -6,6 +6,7 @@ use keshi::backward::{Options, backward};
 use keshi::invoke::{invoke, invoke_named, parse_named};
 use keshi::kernels::{copy, par};
 use keshi::ops::{find, value::Value};
+use keshi::simd::{Simd, Work, level};
 use keshi::storage::{Span, Storage};
 use keshi::{Array, DType, GradReq};
 use std::hint::black_box;
@@ -93,7 +94,9 @@ fn dot(size: &str, flags: &str) -> Option<Call> {
 fn limit(what: &str) -> Option<Call> {
     const BYTES: usize = 256 << 20;
     if what == "fma" {
-        return Some(Box::new(|| par::chunks(64, 1, |_, r| r.for_each(|_| _ = black_box(fma())))));
+        return Some(Box::new(|| {
+            par::chunks(64, 1, |_, r| r.for_each(|_| _ = black_box(level().run(Peak))))
+        }));
     }
     let (x, y) = (Storage::new(BYTES).ok()?, Storage::new(BYTES).ok()?);
     let span = |s: &Storage| {
@@ -110,44 +113,26 @@ fn limit(what: &str) -> Option<Call> {
     Some(Box::new(move || _ = black_box(invoke(op, &[&a], &params, &[]).expect("a sum"))))
 }
 
-/// Operations of one call of [`fma`], over all of its calls.
+/// Operations of all runs of [`Peak`] in a call: on the widest level, on which a vector has 16 lanes; others have as many more steps.
 const OPERATIONS: f64 = 64.0 * 2.0 * 16.0 * 12.0 * 100_000.0;
 
-/// Twelve independent chains of fused multiply-adds on vectors of sixteen.
-fn fma() -> f32 {
+/// Twelve independent chains of fused multiply-adds.
+struct Peak;
+
+impl Work for Peak {
+    type Out = f32;
+
     #[inline(always)]
-    fn chains() -> f32 {
-        let mut sums = [[1f32; 16]; 12];
-        let (a, b) = (black_box([0.999f32; 16]), black_box([0.001f32; 16]));
-        for _ in 0..100_000 {
-            for s in &mut sums {
-                for i in 0..16 {
-                    s[i] = s[i].mul_add(a[i], b[i]);
-                }
+    fn run<S: Simd>(self, s: S) -> f32 {
+        let (a, b) = (s.splat(black_box(0.999)), s.splat(black_box(0.001)));
+        let mut sums = [s.splat(1.0); 12];
+        for _ in 0..100_000 * 16 / S::N {
+            for sum in &mut sums {
+                *sum = s.fma(*sum, a, b);
             }
         }
-        sums.iter().flatten().sum()
+        s.to_array(sums.into_iter().fold(a, |x, y| x + y))[0]
     }
-    #[cfg(target_arch = "x86_64")]
-    {
-        #[target_feature(enable = "avx512f,fma")]
-        fn wide() -> f32 {
-            chains()
-        }
-        #[target_feature(enable = "avx2,fma")]
-        fn narrow() -> f32 {
-            chains()
-        }
-        if is_x86_feature_detected!("avx512f") {
-            // SAFETY: just detected.
-            return unsafe { wide() };
-        }
-        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-            // SAFETY: just detected.
-            return unsafe { narrow() };
-        }
-    }
-    chains()
 }
 
 fn make(name: &str) -> Option<Call> {
