@@ -54,7 +54,7 @@ const ELEMENTS: std::ops::RangeInclusive<usize> = 512..=2048;
 
 impl Fused {
     /// The parameters of [`FUSED`]. `dtypes` of all operands; each step writes another one than it reads.
-    pub fn new(mut steps: Vec<Step>, inputs: usize, outputs: usize, mut dtypes: Vec<DType>) -> Params {
+    pub fn params(mut steps: Vec<Step>, inputs: usize, outputs: usize, mut dtypes: Vec<DType>) -> Params {
         share(&mut steps, inputs + outputs, &mut dtypes);
         let widest = dtypes.iter().map(|d| d.size()).max().unwrap_or(1);
         let room = (NEAR / dtypes.len().max(1) / widest).clamp(*ELEMENTS.start(), *ELEMENTS.end());

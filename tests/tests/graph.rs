@@ -80,7 +80,7 @@ fn same(what: &str, a: &[Array], b: &[Array]) -> Result<(), String> {
 }
 
 fn draw(op: &'static OpDef, seed: u64, dtype: DType) -> Option<(Vec<Array>, Vec<bool>, Params, Case)> {
-    let mut d = Draw::new(seed).scaled(if seed % 3 == 0 { 8 } else { 1 });
+    let mut d = Draw::new(seed).scaled(if seed.is_multiple_of(3) { 8 } else { 1 });
     let inputs = if matches!(op.arity, Arity::By(_)) { 0 } else { op.num_inputs(&Params::NONE, 2).min(2) };
     let case = op.samples.draw(inputs, &mut d)?;
     let arrays: Vec<Array> = case.inputs.iter().map(|i| array(&d.fill(i), &i.dims, dtype)).collect();

@@ -70,9 +70,8 @@ impl Saved {
     /// The value, if it is still what it was.
     pub fn open(&self, what: &str) -> Result<&Tensor> {
         let now = self.tensor.storage().version();
-        match self.version {
-            Some(version) => check_version(what, now, version)?,
-            None => {}
+        if let Some(version) = self.version {
+            check_version(what, now, version)?;
         }
         Ok(&self.tensor)
     }

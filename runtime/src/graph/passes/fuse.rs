@@ -165,7 +165,7 @@ fn fuse(ir: &Ir, members: &[&Call], outside: &[bool]) -> Call {
     let steps = members.iter().map(step).collect();
     let dtype = |b: &usize| ir.buffers[*b].meta.dtype;
     let dtypes = ins.iter().map(|s| s.dtype).chain(outs.iter().chain(&between).map(dtype)).collect();
-    let params = Fused::new(steps, ins.len(), outs.len(), dtypes);
+    let params = Fused::params(steps, ins.len(), outs.len(), dtypes);
     let Call { training, phase, .. } = *members[0];
     Call { op: &FUSED, params, training, phase, ins, outs: SmallVec::from_vec(outs) }
 }
