@@ -1,5 +1,5 @@
 //! Files of arrays in the formats of others: NumPy's `.npy` and `.npz`, and safetensors. MXNet's own is in
-//! [`serialize`](crate::serialize). What is read is told apart by its first bytes, never by a file's name.
+//! [`serialize`]. What is read is told apart by its first bytes, never by a file's name.
 
 pub mod npy;
 pub mod safetensors;

@@ -47,7 +47,7 @@ impl Symbol {
         out
     }
 
-    /// Reads a graph, also one in the formats of older versions; see [`read`](super::read).
+    /// Reads a graph, also one in the formats of older versions; see `read`.
     pub fn from_json(text: &str) -> Result<Symbol> {
         super::read::read(text).map_err(|e| e.within("load_json"))
     }

@@ -8,12 +8,12 @@
 //! Weight    w[f,c,k] = Σ_{n,o} y[n,f,o] x[n,c,i]
 //! ```
 //!
-//! Each is the derivative of the others, `Data` is the deconvolution. All run on one register-blocked product ([`tile`]) whose operands
+//! Each is the derivative of the others, `Data` is the deconvolution. All run on one register-blocked product (`tile`) whose operands
 //! are found through tables of offsets, so that no matrix of patches is ever written: a block of the data is copied once into a frame
-//! with its padding and with one plane per phase of the stride ([`frame`]), and every tap of the kernel then reads vectors from it at a
+//! with its padding and with one plane per phase of the stride (`frame`), and every tap of the kernel then reads vectors from it at a
 //! fixed distance. Where there is nothing to pad and no stride, the data itself is the frame.
 //!
-//! Kernels of 3 by 3 taps without stride do with less than half of the products ([`winograd`]). Small images of large batches are computed sixteen at a time, one in each lane ([`abreast`]).
+//! Kernels of 3 by 3 taps without stride do with less than half of the products (`winograd`). Small images of large batches are computed sixteen at a time, one in each lane (`abreast`).
 //!
 //! Scratch: a frame of at most half a mebibyte for each thread (more only where 64 columns of one channel need more), copies of the weights, and
 //! for `Weight` partial sums of at most sixteen times the weights. Half floats are computed in float32, in copies of the arrays;
