@@ -150,7 +150,8 @@ sub human
 my %names = (keshi => 'Keshi', rust => 'from Rust', mxnet => 'MXNet', torch => 'PyTorch');
 my @shown = ('keshi', ($rust ? 'rust' : ()), 'mxnet', 'torch');
 my %limit = $rust ? map { $_ => 1 / (ask('rust', "limit:$_"))[0] } qw(copy read fma) : ();
-my $limits = $rust
+my $limits =
+    $rust
     ? sprintf 'copy %.0f GB/s, read %.0f GB/s, fused multiply-add %.0f GFLOP/s', @limit{qw(copy read fma)}
     : '';
 print "limits: $limits\n" if $rust;
