@@ -103,8 +103,26 @@ impl Draw {
     }
 }
 
+/// Leaves this process two gibibytes: a call may ask for an array of any size, and filling what a large machine grants takes minutes.
+fn little_memory() {
+    #[repr(C)]
+    struct Limit {
+        now: u64,
+        most: u64,
+    }
+    unsafe extern "C" {
+        fn setrlimit(what: i32, limit: *const Limit) -> i32;
+    }
+    const ADDRESS_SPACE: i32 = 9;
+    const ROOM: u64 = 2 << 30;
+    // SAFETY: the structure is what the C library's `struct rlimit` is on 64-bit Linux.
+    let status = unsafe { setrlimit(ADDRESS_SPACE, &Limit { now: ROOM, most: ROOM }) };
+    assert_eq!(status, 0, "no limit of memory can be set");
+}
+
 /// Runs `body` as often as asked, each time with a stream of its own.
 fn fuzz(name: &str, mut body: impl FnMut(&mut Draw)) {
+    little_memory();
     let number = |name: &str, otherwise: u64| {
         std::env::var(name)
             .map_or(otherwise, |v| v.parse().unwrap_or_else(|_| panic!("{name} is no number: {v}")))
