@@ -23,21 +23,21 @@ sub human
     return sprintf '%.3f ms', $seconds * 1e3;
 }
 
-# Runs both in turn; each call of the sub does $count units of work.
+# Runs both in turn; each call of the sub does $count units of work. A call that is not timed comes before each that is: while
+# the other side ran on one core, the second slept, and a core takes milliseconds to come back to its speed.
 sub compare
 {
     my ($what, $count, $ours, $peer, $peer_does) = @_;
     my (@ours, @peer);
-    for (0 .. $rounds) {
-        my $start = time;
-        $ours->();
-        my $middle = time;
-        $peer->();
-        push @ours, $middle - $start;
-        push @peer, time - $middle;
+    for (1 .. $rounds) {
+        for ([$ours, \@ours], [$peer, \@peer]) {
+            my ($run, $times) = @$_;
+            $run->();
+            my $start = time;
+            $run->();
+            push @$times, time - $start;
+        }
     }
-    shift @ours;    # the first round warms up
-    shift @peer;
     my ($x, $y) = map { middle_of(@$_) / $count } \@ours, \@peer;
     printf "%-44s %12s %12s %8.3f   %s\n", $what, human($x), human($y), $x / $y, $peer_does;
     return;
@@ -97,6 +97,28 @@ sub compare
         compare("$f, 1e7 float32", 1, sub { my $z = $x->$f }, sub { my $z = $p->$f }, 'the same');
     }
     compare('sum, 1e7 float32', 1, sub { $x->sum->asscalar }, sub { $p->sum }, 'the same');
+
+    # What moves the most bytes in a second is the limit: a copy reads and writes, as all but the sum do.
+    my %bytes = (copy => 8, add => 12, exp => 8, tanh => 8, erf => 8, sum => 4);
+    my %run = (
+        add => sub { my $z = $x + $y },
+        sum => sub { $x->sum->asscalar },
+        map {
+            my $f = $_;
+            $f => sub { my $z = $x->$f }
+        } qw(copy exp tanh erf)
+    );
+    my %times;
+    for (1 .. 5 * $rounds) {
+        for my $f (keys %run) {
+            my $start = time;
+            $run{$f}->();
+            push @{ $times{$f} }, time - $start;
+        }
+    }
+    my %speed = map { $_ => $bytes{$_} * $n / middle_of(@{ $times{$_} }) } keys %run;
+    printf "1e7 float32, in turn, of the speed of a copy (%.0f GB/s): %s\n", $speed{copy} / 1e9, join ', ',
+        map { sprintf '%s %.0f %%', $_, 100 * $speed{$_} / $speed{copy} } qw(add exp tanh erf sum);
 }
 
 {
