@@ -68,8 +68,8 @@ pub fn variance(x: Span, dims: &[usize], gone: &[bool], out: Span) {
     }));
 }
 
-/// The Euclidean norm of integers in integer arithmetic, by the recurrence that keeps the largest magnitude apart: `ssq` sums the
-/// squares of the (truncated) quotients by it.
+/// The Euclidean norm of integers, by the recurrence that keeps the largest magnitude apart: `ssq` sums the squares of the truncated
+/// quotients by it.
 pub fn int_norm(x: Span, dims: &[usize], gone: &[bool], out: Span) {
     with_dtype!(x.dtype(), T => groups(dims, gone, |o, places| {
         let (mut scale, mut ssq) = (0i64, 0i64);
@@ -87,6 +87,6 @@ pub fn int_norm(x: Span, dims: &[usize], gone: &[bool], out: Span) {
             }
         }
         // SAFETY: each group writes its own output.
-        unsafe { *out.ptr::<T>().add(o) = T::from_i64(scale.wrapping_mul((ssq as f64).sqrt() as i64)) };
+        unsafe { *out.ptr::<T>().add(o) = T::from_i64((scale as f64 * (ssq as f64).sqrt()) as i64) };
     }));
 }

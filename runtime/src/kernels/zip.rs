@@ -29,10 +29,10 @@ pub trait Zip: Copy + Send + Sync + 'static {
     /// The reference, in float64.
     fn f64(self, x: f64, y: f64) -> f64;
 
-    /// On integers of any width, which then wrap to their type. Through float64, cut toward zero, unless said otherwise.
+    /// On integers of any width; the result wraps to their type. None where it is computed in float64 and cut toward zero.
     #[inline]
-    fn int(self, x: i64, y: i64) -> i64 {
-        self.f64(x as f64, y as f64) as i64
+    fn int(self, _: i64, _: i64) -> Option<i64> {
+        None
     }
 }
 
@@ -300,6 +300,8 @@ fn halves<K: Zip>(k: K, level: Level, dims: &[usize], x: Walk, y: Walk, out: Spa
 /// Integers of any width, by blocks of int64: one loop to compile for each kernel instead of four.
 fn ints<K: Zip>(k: K, dims: &[usize], x: Walk, y: Walk, out: Span) {
     let (xc, yc) = (x.contiguous(dims), y.contiguous(dims));
+    let wide = out.dtype() == DType::I64;
+    let cut = |v: f64| if wide { i64::from_f64(v) } else { i32::from_f64(v).into() };
     spread(out.len(), |r| {
         let mut bufs = [[0i64; BLOCK]; 2];
         let [bx, by] = &mut bufs;
@@ -308,7 +310,9 @@ fn ints<K: Zip>(k: K, dims: &[usize], x: Walk, y: Walk, out: Span) {
             let (bx, by) = (&mut bx[..n], &mut by[..n]);
             block_int(dims, x, xc, at, bx);
             block_int(dims, y, yc, at, by);
-            bx.iter_mut().zip(&*by).for_each(|(a, &b)| *a = k.int(*a, b));
+            bx.iter_mut()
+                .zip(&*by)
+                .for_each(|(a, &b)| *a = k.int(*a, b).unwrap_or_else(|| cut(k.f64(*a as f64, b as f64))));
             narrow_int(bx, out, at);
         }
     });
@@ -346,8 +350,8 @@ mod tests {
         fn f64(self, x: f64, y: f64) -> f64 {
             x - 2.0 * y
         }
-        fn int(self, x: i64, y: i64) -> i64 {
-            x - 2 * y
+        fn int(self, x: i64, y: i64) -> Option<i64> {
+            Some(x - 2 * y)
         }
     }
 

@@ -49,10 +49,10 @@ fn rows(p: &Nms, x: &[usize]) -> Result<(usize, usize)> {
 /// Rows that stay, in order.
 fn choose(p: &Nms, data: &[f64], n: usize, width: usize) -> Vec<usize> {
     let at = |row: usize, i: i64| data[row * width + i as usize];
-    let class = |row: usize| if p.id_index >= 0 { at(row, p.id_index).trunc() } else { 0.0 };
+    let class = |row: usize| at(row, p.id_index).trunc();
     let mut order: Vec<usize> = (0..n)
         .filter(|&i| at(i, p.score_index) > f64::from(p.valid_thresh))
-        .filter(|&i| p.id_index < 0 || p.background_id < 0 || class(i) != p.background_id as f64)
+        .filter(|&i| p.id_index < 0 || p.background_id < 0 || at(i, p.id_index) != p.background_id as f64)
         .collect();
     order.sort_by(|&a, &b| at(b, p.score_index).total_cmp(&at(a, p.score_index)));
     if p.topk > 0 {

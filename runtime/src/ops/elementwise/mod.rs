@@ -85,8 +85,8 @@ impl Zip for Fn2 {
         (self.f64)(x, y)
     }
     #[inline(always)]
-    fn int(self, x: i64, y: i64) -> i64 {
-        (self.int)(x, y)
+    fn int(self, x: i64, y: i64) -> Option<i64> {
+        Some((self.int)(x, y))
     }
 }
 
@@ -179,7 +179,7 @@ macro_rules! zip_kernel {
             fn lanes64<S: $crate::simd::Simd>(self, $s6: S, $x6: S::F64, $y6: S::F64) -> S::F64 { $lanes64 })?
             #[inline(always)]
             fn f64(self, $a: f64, $b: f64) -> f64 { $f64 }
-            $(#[inline(always)] fn int(self, $i: i64, $j: i64) -> i64 { $int })?
+            $(#[inline(always)] fn int(self, $i: i64, $j: i64) -> Option<i64> { Some($int) })?
         }
     };
 }

@@ -83,7 +83,7 @@ fn run_fn(r: &Run<'_>, f: Fn2, swap: bool) -> Result<()> {
 /// Declares a kernel of an array `x` and a number `c`.
 macro_rules! scalar_kernel {
     ($name:ident: |$s:ident, $x:ident, $c:ident| $lanes:expr $(, lanes64 |$s6:ident, $x6:ident, $c6:ident| $lanes64:expr)?,
-     |$a:ident, $b:ident| $f64:expr, int |$i:ident, $j:ident| $int:expr) => {
+     |$a:ident, $b:ident| $f64:expr $(, int |$i:ident, $j:ident| $int:expr)?) => {
         #[derive(Clone, Copy)]
         struct $name(f64);
         impl WithScalar for $name {
@@ -96,8 +96,8 @@ macro_rules! scalar_kernel {
             fn lanes64<S: Simd>(self, $s6: S, $x6: S::F64) -> S::F64 { let $c6 = $s6.splat64(self.0); $lanes64 })?
             #[inline(always)]
             fn f64(self, $a: f64) -> f64 { let $b = self.0; $f64 }
-            #[inline(always)]
-            fn int(self, $i: i64) -> Option<i64> { let $j = self.0 as i64; Some($int) }
+            $(#[inline(always)]
+            fn int(self, $i: i64) -> Option<i64> { let $j = self.0 as i64; Some($int) })?
         }
     };
 }
@@ -124,8 +124,8 @@ scalar_kernel!(LessScalar: |s, x, c| s.truth(s.lt(x, c)), lanes64 |s, x, c| s.tr
 scalar_kernel!(LessEqualScalar: |s, x, c| s.truth(s.le(x, c)), lanes64 |s, x, c| s.truth64(s.le64(x, c)),
     |a, b| f64::from(a <= b), int |i, j| i64::from(i <= j));
 
-scalar_kernel!(PowerScalar: |s, x, c| math::pow(s, x, c), |a, b| a.powf(b), int |i, j| (i as f64).powf(j as f64) as i64);
-scalar_kernel!(RpowerScalar: |s, x, c| math::pow(s, c, x), |a, b| b.powf(a), int |i, j| (j as f64).powf(i as f64) as i64);
+scalar_kernel!(PowerScalar: |s, x, c| math::pow(s, x, c), |a, b| a.powf(b));
+scalar_kernel!(RpowerScalar: |s, x, c| math::pow(s, c, x), |a, b| b.powf(a));
 
 /// `data - scalar`; the number is converted before it is negated, so that unsigned integers wrap the right way.
 fn run_minus(r: &Run<'_>) -> Result<()> {

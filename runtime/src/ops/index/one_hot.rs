@@ -21,8 +21,8 @@ params! {
 
 fn shape_one_hot(s: &mut Shapes<'_>) -> Result<()> {
     let depth = s.params.get::<OneHot>().depth;
-    let Some(depth) = usize::try_from(depth).ok().filter(|&d| d > 0) else {
-        bail!(Param, "depth must be positive, got {depth}")
+    let Some(depth) = usize::try_from(depth).ok() else {
+        bail!(Param, "depth must not be negative, got {depth}")
     };
     let Some(x) = s.input(0) else { return Ok(()) };
     let out: Dims = x.iter().copied().chain([depth]).collect();

@@ -181,6 +181,10 @@ fn shape_fill_element(s: &mut Shapes<'_>) -> Result<()> {
 fn run_fill_element(r: &Run<'_>) -> Result<()> {
     let out = r.outs[0];
     let (values, index) = (apart(r.ins[1], out)?, apart(r.ins[2], out)?);
+    let n = out.dims()[1] as i64;
+    if let Some(i) = index::outside(index.span(), 0, n) {
+        bail!(Argument, "an index is outside of its row, got {i}, want 0 to {}", n - 1);
+    }
     start(r.ins[0], out);
     index::unpick(Rows::of(out.dims(), 1), values.span(), index.span(), Wild::Clip, out.span());
     Ok(())
@@ -237,4 +241,26 @@ table! {
             let (rows, n) = (d.size(1, 4), d.size(1, 4));
             Case::new().real(&[rows, n]).real(&[rows]).input(&[rows], Fill::Whole(0, n as i64))
         });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::invoke::invoke;
+
+    #[test]
+    fn an_index_outside_of_its_row_is_refused_before_anything_is_written() {
+        let x = Array::from_slice(&[1.0f32, 2.0, 3.0, 4.0], &[2, 2]).unwrap();
+        let fill = |index: [f32; 2]| {
+            let values = Array::from_slice(&[9.0f32, 9.0], &[2]).unwrap();
+            let index = Array::from_slice(&index, &[2]).unwrap();
+            invoke(&FILL_ELEMENT, &[&x, &values, &index], &Params::NONE, &[&x])
+        };
+        for wrong in [[0.0, 2.0], [-1.0, 0.0]] {
+            assert!(fill(wrong).is_err());
+            assert_eq!(x.to_vec::<f32>(), [1.0, 2.0, 3.0, 4.0]);
+        }
+        fill([0.0, 1.0]).unwrap();
+        assert_eq!(x.to_vec::<f32>(), [9.0, 2.0, 3.0, 9.0]);
+    }
 }

@@ -94,7 +94,7 @@ trait Layout: 'static {
     /// Inputs after those of all weights, and what shape they have: one element, or one for each weight.
     const AFTER: usize = 0;
     const PER_WEIGHT: bool = false;
-    /// Whether weights come with a float32 copy, their last input; then states are float32 too.
+    /// Whether weights come with a float32 copy, their last input; then states are float32 too. Weights in float32 do not touch it.
     const MIXED: bool;
     /// Number of weights, and how many numbers each list has.
     fn counts(p: &Params) -> (i64, Vec<usize>);
@@ -181,6 +181,11 @@ fn group<'a, const N: usize>(r: &Run<'a>, each: usize, i: usize) -> [&'a Tensor;
     std::array::from_fn(|k| r.ins[i * each + k])
 }
 
+/// Whether that weight is updated through its copy: one that is float32 itself does not touch it.
+fn mixed<L: Layout>(weight: &Tensor) -> bool {
+    L::MIXED && weight.dtype() != DType::F32
+}
+
 /// One step of gradient descent on each weight; `momentum` tells whether there is one.
 fn descend<L: Layout>(r: &Run<'_>, momentum: Option<f32>, rate: impl Fn(usize) -> (f64, f64), grad: Prepare) {
     for (i, out) in r.outs.iter().enumerate() {
@@ -188,10 +193,11 @@ fn descend<L: Layout>(r: &Run<'_>, momentum: Option<f32>, rate: impl Fn(usize) -
         let grad = Prepare { wd, ..grad };
         let (w, g) = (r.ins[i * L::EACH].span(), r.ins[i * L::EACH + 1].span());
         let state = |k: usize| r.ins[i * L::EACH + k].span();
+        let mixed = mixed::<L>(out);
         match momentum.map(|m| Momentum { lr, momentum: m.into(), grad }) {
-            None if L::MIXED => update(Mixed(Sgd { lr, grad }), [state(2), g], [out.span(), state(2)]),
+            None if mixed => update(Mixed(Sgd { lr, grad }), [state(2), g], [out.span(), state(2)]),
             None => update(Sgd { lr, grad }, [w, g], [out.span()]),
-            Some(rule) if L::MIXED => {
+            Some(rule) if mixed => {
                 update(Mixed(rule), [state(3), g, state(2)], [out.span(), state(2), state(3)]);
             }
             Some(rule) => update(rule, [w, g, state(2)], [out.span(), state(2)]),
@@ -272,7 +278,7 @@ fn run_adamw<L: Layout>(r: &Run<'_>) -> Result<()> {
             clip_gradient: p.clip_gradient,
         };
         let rule = AdamW::new(&rule, rescale);
-        if L::MIXED {
+        if mixed::<L>(out) {
             rule.mixed(group(r, L::EACH, i), out);
         } else {
             rule.plain(group(r, L::EACH, i), out);
@@ -296,8 +302,9 @@ fn run_lamb<L: Layout>(r: &Run<'_>) -> Result<()> {
         })?;
         let length = Length { lr: p.learning_rates[i] as f32, lower: p.lower_bound, upper: p.upper_bound };
         let [weight, g, m, v] = group(r, L::EACH, i);
-        let w = if L::MIXED { r.ins[i * L::EACH + 4] } else { weight };
-        lamb(direction, &length, [w, g, m, v], weight, out, L::MIXED)?;
+        let copy = mixed::<L>(out);
+        let w = if copy { r.ins[i * L::EACH + 4] } else { weight };
+        lamb(direction, &length, [w, g, m, v], weight, out, copy)?;
     }
     Ok(())
 }

@@ -119,7 +119,8 @@ table! {
             }
             Ok(())
         })
-        .doc("Norm over axes: `Σ |x|` for ord 1, `√Σ x²` for ord 2. That of integers is computed in integers: see differences.md.")
+        .doc("Norm over axes: `Σ |x|` for ord 1, `√Σ x²` for ord 2. That of integers is, as in MXNet, the greatest \
+              magnitude times the root of the sum of the squares of the quotients by it, cut to whole numbers.")
         .vjp1(Keep::ALL, grad)
         .cases(|d| {
             let dims = d.shape(1, 4);

@@ -50,20 +50,23 @@ struct Repeat;
 impl Move for Repeat {
     fn view(p: &Params, x: &[usize], _: &[usize]) -> Result<View> {
         let p: &Repeats = p.get();
-        if p.repeats < 1 {
-            bail!(Param, "repeats must be positive, got {}", p.repeats);
-        }
+        let Ok(times) = usize::try_from(p.repeats) else {
+            bail!(Param, "repeats must not be negative, got {}", p.repeats)
+        };
         let (flat, axis) = match p.axis {
             Some(a) => (Dims::from(x), resolve_axis(a, x.len())?),
             None => (Dims::from_slice(&[size_of_dims(x)?]), 0),
         };
         let mut shape = flat.clone();
-        let Some(n) = shape[axis].checked_mul(p.repeats as usize) else {
+        let Some(n) = shape[axis].checked_mul(times) else {
             bail!(Shape, "the result is too large, got {} {} times", show(x), p.repeats)
         };
         shape[axis] = n;
         size_of_dims(&shape)?;
-        Ok(View::of(&flat).repeated(axis + 1, p.repeats as usize).shaped(&shape))
+        if times == 0 {
+            shape = Dims::from_slice(&[0]);
+        }
+        Ok(View::of(&flat).repeated(axis + 1, times).shaped(&shape))
     }
 }
 
@@ -85,7 +88,8 @@ table! {
             Case::new().real(&dims).param("reps", reps)
         });
     REPEAT = repeating::<Repeat>("repeat").params::<Repeats>()
-        .doc("Each element repeated `repeats` times, along an axis or, without one, in the flattened array.")
+        .doc("Each element repeated `repeats` times, along an axis or, without one, in the flattened array. No repeats \
+              leave an array of one axis without elements.")
         .vjp1(Keep::NOTHING, grad::<Repeat>)
         .cases(|d| {
             let dims = d.shape(1, 3);
