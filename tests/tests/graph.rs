@@ -311,6 +311,20 @@ fn residual() -> Symbol {
     Symbol::group(&[&y, &call("mean", &[("axis", "(2, 3)")], &[&y])])
 }
 
+/// Layers with so many filters that a compiled graph makes their weights ready: minimal filtering, a stride, single elements; with sums behind
+/// them whose other side is older, or another such layer.
+fn wide() -> Symbol {
+    let one = |name: &str, stride: &str, x: &Symbol| {
+        let attrs = [("kernel", "(1, 1)"), ("stride", stride), ("num_filter", "72"), ("no_bias", "False")];
+        norm(&format!("{name}bn"), &layer("Convolution", name, &attrs, x))
+    };
+    let x = act(&norm("bn0", &conv("conv0", "64", "True", &conv("stem", "33", "False", &var("data")))));
+    let y = one("conv1", "(2, 2)", &act(&norm("bn2", &conv("conv2", "64", "True", &x))));
+    let y = act(&call("elemwise_add", &[], &[&one("short", "(2, 2)", &x), &y]));
+    let z = call("elemwise_add", &[], &[&act(&one("conv3", "(1, 1)", &y)), &y]);
+    Symbol::group(&[&act(&z), &one("conv4", "(1, 1)", &z)])
+}
+
 /// Values for the variables of a network, and which of them want gradients.
 fn values(symbol: &Symbol, data: &[usize], seed: u64) -> (Vec<Array>, Vec<bool>) {
     let dims: Vec<i64> = data.iter().map(|&d| d as i64).collect();
@@ -337,6 +351,7 @@ fn networks() -> Vec<(&'static str, Symbol, Vec<usize>)> {
         ("mlp", mlp(), vec![7, 10]),
         ("lenet", lenet(), vec![3, 1, 12, 12]),
         ("residual", residual(), vec![2, 3, 9, 7]),
+        ("wide", wide(), vec![1, 3, 9, 10]),
     ]
 }
 
@@ -399,6 +414,9 @@ fn at_inference_normalisation_goes_into_the_layer_before_and_follows_the_paramet
         let norms = symbol.list_auxiliary_states().len() / 2;
         assert_eq!(report.absorbed, norms, "{name}: {report:?}");
         assert!(report.planned < report.unplanned, "{name}: {report:?}");
+        // All but the stem, which has 27 terms are made ready; four rectifiers and a sum follow them. The other sum reads a rectifier.
+        let (ready, epilogues) = if name == "wide" { (6, 5) } else { (0, 0) };
+        assert_eq!((report.ready, report.epilogues), (ready, epilogues), "{name}: {report:?}");
     }
 }
 

@@ -20,6 +20,10 @@ pub(crate) trait Real:
     fn unzip<S: Simd>(s: S, a: Self::V<S>, b: Self::V<S>) -> (Self::V<S>, Self::V<S>);
     /// Undoes `unzip`.
     fn zip<S: Simd>(s: S, even: Self::V<S>, odd: Self::V<S>) -> (Self::V<S>, Self::V<S>);
+    /// A block of as many lines as there are lanes: lines of `x`, `xs` elements apart, become columns of `out`, whose lines are `os` apart.
+    /// # Safety
+    /// All lines are readable and writable.
+    unsafe fn turn<S: Simd>(s: S, x: *const Self, xs: usize, out: *mut Self, os: usize);
     /// A place as the bits of an element, to be selected by lanes but not computed with; all bits mean that there is none.
     fn mark(place: Option<usize>) -> Self;
     /// Undoes `mark`.
@@ -52,6 +56,11 @@ impl Real for f32 {
     #[inline(always)]
     fn zip<S: Simd>(s: S, even: S::F32, odd: S::F32) -> (S::F32, S::F32) {
         s.zip(even, odd)
+    }
+    #[inline(always)]
+    unsafe fn turn<S: Simd>(s: S, x: *const f32, xs: usize, out: *mut f32, os: usize) {
+        // SAFETY: the caller's promise.
+        unsafe { s.transpose(x, xs as isize, out, os as isize, false) }
     }
     #[inline(always)]
     fn mark(place: Option<usize>) -> f32 {
@@ -100,6 +109,15 @@ impl Real for f64 {
     #[inline(always)]
     fn zip<S: Simd>(s: S, even: S::F64, odd: S::F64) -> (S::F64, S::F64) {
         s.zip64(even, odd)
+    }
+    #[inline(always)]
+    unsafe fn turn<S: Simd>(_: S, x: *const f64, xs: usize, out: *mut f64, os: usize) {
+        for i in 0..S::N64 {
+            for k in 0..S::N64 {
+                // SAFETY: the caller's promise.
+                unsafe { *out.add(k * os + i) = *x.add(i * xs + k) };
+            }
+        }
     }
     #[inline(always)]
     fn mark(place: Option<usize>) -> f64 {

@@ -1,6 +1,6 @@
 //! Activations chosen by a parameter.
 
-use super::def::{Keep, OpDef, Run};
+use super::def::{Epilogue, Keep, OpDef, Run};
 use super::elementwise::unary::{relu_grad, sigmoid_grad, tanh_grad};
 use super::elementwise::{map_kernel, trigonometric, unary, zip_kernel};
 use super::infer::Shapes;
@@ -330,6 +330,7 @@ fn leaky_outputs(p: &Params) -> usize {
 
 table! {
     ACTIVATION = OpDef::map("Activation", run).params::<Activation>().dtype(floats)
+        .epilogue(|p| (p.get::<Activation>().act_type == Act::Relu).then_some(Epilogue::Relu))
         .doc("Applies `max(x, 0)`, the logistic function, tanh, `log(1 + e^x)` or `x/(1 + |x|)` to every element.")
         .vjp1(Keep::OUTPUTS, grad).cases(case);
     LEAKY_RELU = OpDef::new("LeakyReLU", &["data", "gamma"], run_leaky).params::<LeakyReLU>().inplace().random_if(|p| LeakyReLU::is(p, Leak::Rrelu))

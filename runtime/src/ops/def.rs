@@ -7,6 +7,7 @@ use super::samples::{Case, Draw, Samples};
 use super::vjp::{Grads, Vjp};
 use crate::array::Array;
 use crate::device::Device;
+use crate::dtype::DType;
 use crate::error::Result;
 use crate::rows::Rows;
 use crate::shape::Dims;
@@ -54,6 +55,33 @@ pub type AffineRule = fn(&Params, &[Array]) -> Result<Option<Affine>>;
 
 /// Tells new parameters and inputs from those that were there.
 pub type AbsorbRule = fn(&Params, &[Array], &Affine) -> Result<Option<(Params, Vec<Array>)>>;
+
+/// A call that gives the same faster when one of its inputs, which stands still, was made ready.
+pub struct Ready {
+    /// The input.
+    pub input: usize,
+    /// The operator that makes it ready, once.
+    pub by: &'static OpDef,
+    /// The operator that is called instead, with what was made in the input's place.
+    pub call: &'static OpDef,
+    /// The parameters of both.
+    pub params: Params,
+}
+
+/// Tells how a call on inputs of these dims and this dtype is made ready; `None` when it is as fast as it gets.
+pub type ReadyRule = fn(&Params, &[&[usize]], DType) -> Option<Ready>;
+
+/// What a product can do to its results as it writes them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Epilogue {
+    /// The larger of the result and 0.
+    Relu,
+    /// The sum with an array of the result's shape.
+    Add,
+}
+
+/// Tells parameters with which a call does that in the end, on one more input for [`Epilogue::Add`].
+pub type EpilogueRule = fn(&Params, Epilogue) -> Option<Params>;
 
 /// How many inputs an operator takes.
 #[derive(Clone, Copy)]
@@ -204,6 +232,12 @@ pub struct OpDef {
     /// Parameters and inputs with which the operator gives what an affine function makes of its result; `None` when, with these
     /// parameters, there are none. Written with calls on the inputs.
     pub absorb: Option<AbsorbRule>,
+    /// How a call is made ready whose inputs but the first stand still. Results may differ by rounding.
+    pub ready: Option<ReadyRule>,
+    /// What it is, with these parameters, of the things that a product before it can do in the end.
+    pub epilogue: fn(&Params) -> Option<Epilogue>,
+    /// Parameters with which the operator does such a thing, too.
+    pub with_epilogue: Option<EpilogueRule>,
     /// Whether it takes and gives arrays of truth values.
     pub truths: bool,
     /// The device of the outputs of an operator without inputs.
@@ -256,6 +290,9 @@ impl OpDef {
             random: |_| false,
             affine: None,
             absorb: None,
+            ready: None,
+            epilogue: |_| None,
+            with_epilogue: None,
             truths: false,
             device: None,
             gradient: Gradient::None("no gradient was stated"),
@@ -384,6 +421,21 @@ impl OpDef {
     /// See [`OpDef::absorb`](OpDef#structfield.absorb).
     pub const fn absorb(self, rule: AbsorbRule) -> OpDef {
         OpDef { absorb: Some(rule), ..self }
+    }
+
+    /// See [`OpDef::ready`](OpDef#structfield.ready).
+    pub const fn ready(self, rule: ReadyRule) -> OpDef {
+        OpDef { ready: Some(rule), ..self }
+    }
+
+    /// Says what it is of the things that a product can do in the end.
+    pub const fn epilogue(self, f: fn(&Params) -> Option<Epilogue>) -> OpDef {
+        OpDef { epilogue: f, ..self }
+    }
+
+    /// See [`OpDef::with_epilogue`](OpDef#structfield.with_epilogue).
+    pub const fn with_epilogue(self, rule: EpilogueRule) -> OpDef {
+        OpDef { with_epilogue: Some(rule), ..self }
     }
 
     /// Says that it takes arrays of truth values and may give them.

@@ -52,6 +52,7 @@ static TABLES: &[&[&OpDef]] = &[
     conv::column::TABLE,
     conv::convolution::TABLE,
     conv::deconvolution::TABLE,
+    conv::ready::TABLE,
     conv::windows::TABLE,
     detection::boxes::TABLE,
     detection::matching::TABLE,

@@ -4,10 +4,12 @@
 pub mod absorb;
 pub mod common;
 pub mod dead;
+pub mod epilogue;
 pub mod fold;
 pub mod fuse;
 pub mod hoist;
 pub mod memory;
+pub mod ready;
 
 use super::ir::{Ir, Phase};
 use crate::error::Result;
@@ -25,6 +27,10 @@ pub struct Report {
     pub folded: usize,
     /// Calls that the call before them took up.
     pub absorbed: usize,
+    /// Calls whose weights are made ready when a parameter has changed.
+    pub ready: usize,
+    /// Calls that the product before them does as it writes.
+    pub epilogues: usize,
     /// Calls that are made only when a parameter has changed.
     pub hoisted: usize,
     /// Calls that became part of another by fusing.
@@ -46,6 +52,8 @@ impl Report {
             ("common", self.common),
             ("folded", self.folded),
             ("absorbed", self.absorbed),
+            ("ready", self.ready),
+            ("epilogues", self.epilogues),
             ("hoisted", self.hoisted),
             ("fused", self.fused),
             ("left", self.calls),
@@ -76,10 +84,13 @@ pub fn run(ir: &mut Ir, parameters: &mut [bool], inference: bool) -> Result<Repo
     // Only where nobody goes back: gradients are those of the parameters as they are.
     if !ir.calls.iter().any(|c| c.phase == Phase::Backward) && inference {
         report.absorbed = absorb::run(ir, parameters)?;
+        report.ready = ready::run(ir, parameters)?;
         report.hoisted = hoist::run(ir, parameters);
         report.dead += dead::run(ir);
-        show("with what follows a product taken up", ir);
+        show("with normalisation taken up and weights made ready", ir);
     }
+    report.epilogues = epilogue::run(ir);
+    show("with what follows products done by them", ir);
     report.fused = fuse::run(ir);
     show("with element-wise calls fused", ir);
     report.calls = ir.calls.len();

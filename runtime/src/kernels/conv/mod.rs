@@ -25,6 +25,8 @@ mod abreast;
 mod dots;
 mod frame;
 mod gather;
+mod panel;
+mod ready;
 mod scratch;
 mod tile;
 mod weight;
@@ -38,6 +40,7 @@ use crate::dtype::DType;
 use crate::error::Result;
 use crate::storage::Span;
 use gather::{Gather, Weights};
+pub use ready::Epilogue;
 use scratch::Scratch;
 
 /// Windows along one spatial axis: window `o` covers the elements `o·stride - pad + k·dilate` of the data.

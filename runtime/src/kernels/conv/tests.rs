@@ -172,3 +172,62 @@ fn minimal_filtering_gives_the_plain_sums() {
         Problem::new(conv).check();
     }
 }
+
+#[test]
+fn weights_made_ready_give_the_same_sums_and_what_follows_them() {
+    let square = |n, k, s, p| [Axis::NONE, axis(n, k, s, p, 1), axis(n, k, s, p, 1)];
+    for (batch, groups, channels, filters, axes, minimal) in [
+        (1, 1, 70, 130, square(7, 1, 1, 0), false),
+        (2, 1, 600, 33, square(5, 1, 2, 0), false),
+        (1, 2, 12, 40, square(9, 3, 2, 1), false),
+        (1, 1, 3, 64, square(21, 7, 2, 3), false),
+        (3, 1, 20, 70, [axis(4, 2, 1, 1, 1), axis(5, 2, 2, 1, 2), axis(6, 3, 1, 0, 1)], false),
+        (1, 1, 520, 32, square(7, 3, 1, 1), true),
+        (3, 2, 24, 66, square(9, 3, 1, 1), true),
+        (1, 1, 30, 129, [Axis::NONE, axis(31, 3, 1, 0, 1), axis(14, 3, 1, 2, 1)], true),
+    ] {
+        let conv = Conv { batch, groups, channels, filters, axes, last: false };
+        assert!(!minimal || winograd::pays_ready(&conv), "{conv:?}");
+        let p = Problem::new(conv);
+        let mut y = vec![0.0; p.y.len()];
+        p.terms(|i, k, o| y[o] += p.x[i] * p.w[k]);
+        let (bias, add) = (numbers(groups * filters, 4), numbers(y.len(), 5));
+        let plane = axes.iter().map(|a| a.output).product::<usize>();
+        for &level in available() {
+            for (threads, dtype, with) in
+                [(1, DType::F32, 7), (2, DType::F32, 7), (2, DType::F64, 3), (1, DType::F32, 0)]
+            {
+                let tensor = |v: &[f64]| {
+                    let t = crate::Tensor::from_slice(v, &[v.len()], Default::default()).unwrap();
+                    let to = crate::Tensor::empty(&[v.len()], dtype, Default::default()).unwrap();
+                    cast(t.span(), to.span());
+                    to
+                };
+                let want: Vec<f64> = (y.iter().enumerate())
+                    .map(|(i, &v)| {
+                        let v = v + if with & 1 > 0 { bias[i / plane % bias.len()] } else { 0.0 };
+                        let v = v + if with & 2 > 0 { add[i] } else { 0.0 };
+                        if with & 4 > 0 { v.max(0.0) } else { v }
+                    })
+                    .collect();
+                let (x, w, b, a) = (tensor(&p.x), tensor(&p.w), tensor(&bias), tensor(&add));
+                let (made, out) =
+                    (tensor(&vec![f64::NAN; conv.ready_size().unwrap()]), tensor(&vec![f64::NAN; y.len()]));
+                let then = Epilogue {
+                    bias: (with & 1 > 0).then(|| b.span()),
+                    add: (with & 2 > 0).then(|| a.span()),
+                    relu: with & 4 > 0,
+                };
+                with_level(level, || {
+                    with_threads(threads, || {
+                        conv.make_ready(w.span(), made.span());
+                        conv.compute_ready(x.span(), made.span(), then, out.span()).unwrap();
+                    })
+                });
+                let got: Vec<f64> = out.to_vec();
+                let same = got.iter().zip(&want).position(|(g, w)| g != w);
+                assert_eq!(same, None, "{level:?} {threads} {dtype} {with} {conv:?}");
+            }
+        }
+    }
+}

@@ -180,7 +180,7 @@ impl<T: Real> Piece<'_, T> {
         let (data, result) = (conv.data(), conv.result());
         let wide = self.filters.len().next_multiple_of(MAX_LANES);
         // Offsets of taps, of channels and of places, where the data is read.
-        let taps = if self.bare { self.bare_taps() } else { self.frame.taps() };
+        let taps = if self.bare { self.conv.bare_taps() } else { self.frame.taps() };
         let pitch = if self.bare { data.channel } else { self.frame.pitch };
         let place = |p: [usize; 3]| match self.bare {
             true => (0..3).map(|i| p[i] * conv.axes[i].stride * data.axes[i]).sum(),
@@ -271,15 +271,6 @@ impl<T: Real> Piece<'_, T> {
                 unsafe { sums.add(row * self.width).write_bytes(0, wide) };
             }
         }
-    }
-
-    /// Offsets of the taps in the data.
-    fn bare_taps(&self) -> Vec<usize> {
-        let (mut all, place) = (vec![0], self.conv.data());
-        for (a, step) in self.conv.axes.iter().zip(place.axes) {
-            all = all.iter().flat_map(|t| (0..a.kernel).map(move |k| t + k * a.dilate * step)).collect();
-        }
-        all
     }
 
     /// The result's gradient at the places of a tile, filters side by side and zeros behind them.

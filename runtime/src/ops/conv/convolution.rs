@@ -1,6 +1,6 @@
 //! The convolutional layer.
 
-use super::super::def::{Affine, Keep, OpDef, Run};
+use super::super::def::{Affine, Keep, OpDef, Ready, Run};
 use super::super::infer::Shapes;
 use super::super::params::{Ints, Params};
 use super::super::samples::{Case, Draw};
@@ -8,6 +8,7 @@ use super::super::vjp::{Grads, Vjp};
 use super::windows::{self, Windows};
 use super::{Layout, Order, Steps, Tune, channels_last};
 use crate::array::Array;
+use crate::dtype::DType;
 use crate::error::Result;
 use crate::fluent::call_with;
 use crate::kernels::conv::Pass;
@@ -142,6 +143,14 @@ fn absorb(p: &Params, ins: &[Array], f: &Affine) -> Result<Option<(Params, Vec<A
     Ok(Some((Params::new(Convolution { no_bias: false, ..p.clone() }), f.into_filters(ins))))
 }
 
+/// On weights that were made ready.
+fn ready(p: &Params, ins: &[&[usize]], dtype: DType) -> Option<Ready> {
+    let p = p.get::<Convolution>();
+    let w = p.windows(ins[0]).ok()?;
+    let channels = ins[0][w.order().channel()];
+    super::ready::ready(w, [ins[0][0], channels, p.num_filter], !p.no_bias, dtype)
+}
+
 /// Drawn parameters of windows, with a size of data for which at least one fits.
 pub(super) struct Drawn {
     pub kernel: Vec<i64>,
@@ -213,6 +222,7 @@ const fn layer(name: &'static str) -> OpDef {
               channels last.")
         .vjp(Keep::input(0).and(Keep::input(1)), grad)
         .absorb(absorb)
+        .ready(ready)
         .cases(sample)
 }
 

@@ -6,6 +6,7 @@
 pub mod column;
 pub mod convolution;
 pub mod deconvolution;
+pub mod ready;
 pub mod windows;
 
 use super::params::{Ints, ParamType};

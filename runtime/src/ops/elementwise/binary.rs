@@ -2,7 +2,7 @@
 
 use super::{Fn2, check_divisor, run_zip, zip_kernel, zip_with};
 use crate::error::Result;
-use crate::ops::def::{Keep, OpDef, Run};
+use crate::ops::def::{Epilogue, Keep, OpDef, Run};
 use crate::ops::vjp::{Grads, Vjp, grads};
 use crate::simd::math;
 use smallvec::smallvec;
@@ -119,7 +119,7 @@ const SAME_INT: &str = "a kink wherever the quotient is an integer";
 table! {
     BROADCAST_ADD = OpDef::broadcast("broadcast_add", run_zip::<Add>)
         .aliases(&["broadcast_plus", "_sparse_broadcast_add", "_sparse_broadcast_plus"])
-        .doc("Sum of two arrays, `lhs + rhs`; axes of 1 are stretched.")
+        .doc("Sum of two arrays, `lhs + rhs`; axes of 1 are stretched.").epilogue(|_| Some(Epilogue::Add))
         .vjp(Keep::NOTHING, grad_add).samples(-2.0, 2.0);
     BROADCAST_SUB = OpDef::broadcast("broadcast_sub", run_zip::<Sub>)
         .aliases(&["broadcast_minus", "_sparse_broadcast_sub", "_sparse_broadcast_minus"])
@@ -149,7 +149,7 @@ table! {
         .vjp(Keep::ALL, grad_hypot).samples_away(-2.0, 2.0, &[0.0]);
     ELEMWISE_ADD = OpDef::zip("elemwise_add", run_zip::<Add>)
         .aliases(&["_plus", "_add", "_Plus", "_grad_add", "_sparse_elemwise_add"])
-        .doc("Sum of two arrays of one shape, `lhs + rhs`.")
+        .doc("Sum of two arrays of one shape, `lhs + rhs`.").epilogue(|_| Some(Epilogue::Add))
         .vjp(Keep::NOTHING, grad_add).samples(-2.0, 2.0);
     ELEMWISE_SUB = OpDef::zip("elemwise_sub", run_zip::<Sub>)
         .aliases(&["_minus", "_sub", "_Minus", "_sparse_elemwise_sub"])

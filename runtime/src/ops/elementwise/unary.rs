@@ -4,7 +4,7 @@ use super::{map_kernel, run_fn1, run_map, run_zip, zip_kernel};
 use crate::array::Array;
 use crate::error::Result;
 use crate::kernels::map::{Map, map};
-use crate::ops::def::{Keep, OpDef, Run};
+use crate::ops::def::{Epilogue, Keep, OpDef, Run};
 use crate::ops::samples::{Case, Draw, Fill};
 use crate::ops::vjp::{Grads, Vjp, grads};
 use crate::simd::{Simd, math};
@@ -238,7 +238,7 @@ table! {
     RECIPROCAL = OpDef::map("reciprocal", run_map::<Reciprocal>)
         .doc("Reciprocal of every element, `1/x`.")
         .vjp1(Keep::OUTPUTS, |d| Ok(-(d.grad() * d.out().square()))).samples_away(-3.0, 3.0, &[0.0, 0.1, -0.1, 0.2, -0.2]);
-    RELU = OpDef::map("relu", run_map::<Relu>).aliases(&["_sparse_relu"])
+    RELU = OpDef::map("relu", run_map::<Relu>).aliases(&["_sparse_relu"]).epilogue(|_| Some(Epilogue::Relu))
         .doc("Rectifier, `max(x, 0)`; its derivative at 0 is 0.")
         .vjp1(Keep::OUTPUTS, |d| Ok(relu_grad(d.grad(), d.out()))).samples_away(-3.0, 3.0, &[0.0]);
     SIGMOID = OpDef::map("sigmoid", run_map::<Sigmoid>).aliases(&["_sparse_sigmoid"])

@@ -14,6 +14,10 @@
 //! Its transpose gives the weights' gradient, `Gᵀ [ (A y Aᵀ) ∘ (Bᵀ x B) ] G`; the data's is the same convolution with the taps turned around.
 //! All factors are powers of two, so that the transforms round like a sum of four terms each; errors are about twice those of the plain sum.
 
+mod ready;
+
+pub(super) use ready::{pays_ready, ready};
+
 use super::gather::SMALL;
 use super::scratch::Scratch;
 use super::{Conv, Pass, Place};
@@ -26,7 +30,7 @@ use std::ops::Range;
 use std::sync::Mutex;
 
 /// Places of a transformed tile.
-const PLACES: usize = 16;
+pub(super) const PLACES: usize = 16;
 /// Channels and filters below which the transforms cost more than the products save.
 const CHANNELS: usize = 24;
 /// Tiles for each weight below which transforming the weights does not pay.
@@ -37,17 +41,21 @@ const LEAST: usize = 64;
 /// Bytes of partial sums of the weights' gradient.
 const SUMS: usize = 4 << 20;
 
-/// Whether this is such a convolution, and large enough.
-pub(super) fn pays(conv: &Conv) -> bool {
+/// Whether this is such a convolution.
+fn fits(conv: &Conv) -> bool {
     let [d, h, w] = conv.axes;
     let square = [h, w].iter().all(|a| a.kernel == 3 && a.stride == 1 && a.dilate == 1);
-    let tiles = conv.batch * h.output.div_ceil(2) * w.output.div_ceil(2);
-    square
-        && d == super::Axis::NONE
-        && !conv.last
-        && conv.channels.min(conv.filters) >= CHANNELS
-        && tiles >= TILES
-        && w.output >= 8
+    square && d == super::Axis::NONE && !conv.last && conv.channels.min(conv.filters) >= CHANNELS
+}
+
+fn tiles(conv: &Conv) -> usize {
+    let [_, h, w] = conv.axes;
+    conv.batch * h.output.div_ceil(2) * w.output.div_ceil(2)
+}
+
+/// Whether it is large enough, too.
+pub(super) fn pays(conv: &Conv) -> bool {
+    fits(conv) && tiles(conv) >= TILES && conv.axes[2].output >= 8
 }
 
 /// A convolution as this file sees it: forward as it is, back with data and results exchanged.
@@ -132,15 +140,15 @@ unsafe impl<T> Sync for Operands<T> {}
 
 /// The first error of several threads.
 #[derive(Default)]
-struct First(Mutex<Option<Error>>);
+pub(super) struct First(Mutex<Option<Error>>);
 
 impl First {
-    fn keep(&self, r: Result<()>) {
+    pub fn keep(&self, r: Result<()>) {
         if let Err(e) = r {
             self.0.lock().unwrap_or_else(|e| e.into_inner()).get_or_insert(e);
         }
     }
-    fn end(self) -> Result<()> {
+    pub fn end(self) -> Result<()> {
         self.0.into_inner().unwrap_or_else(|e| e.into_inner()).map_or(Ok(()), Err)
     }
 }
@@ -321,7 +329,7 @@ pub(super) unsafe fn weights<T: Real + product::Real>(
 
 /// G w Gᵀ.
 #[inline(always)]
-fn weights_there<T: Real>(w: [T; 9]) -> [T; PLACES] {
+pub(super) fn weights_there<T: Real>(w: [T; 9]) -> [T; PLACES] {
     let half = T::from_f64(0.5);
     let one = |a: T, b: T, c: T| [a, half * (a + b + c), half * (a - b + c), c];
     let down = [0, 1, 2].map(|j| one(w[j], w[3 + j], w[6 + j]));
