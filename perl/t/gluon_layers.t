@@ -95,6 +95,12 @@ is_array(
         'Lambda' => [nn->Lambda('relu'), [0, 0, 0.25, 1.25]],
     );
     is_close($want{$_}[0]->($in), $want{$_}[1], $_, 1e-5) for sort keys %want;
+    my $low = nd->array([-0.1, -3, -1e-4]);
+    is_deeply([nn->ELU->($low)->aspdl->list], [(nd->exp($low) - 1)->aspdl->list], 'ELU equals its formula to the last bit');
+    my $far = nd->array([200, -200]);
+    $far->attach_grad;
+    autograd->record(sub { nn->ELU->($far)->backward });
+    is_close($far->grad, [1, 0], 'and its gradient does not overflow');
     is_close(filled(nn->PReLU, 0.1)->alpha->data, [0.25], 'the slope has its own initializer');
     my $both = nn->HybridConcurrent(axis => 1);
     $both->add(nn->Identity, nn->HybridLambda('square'));

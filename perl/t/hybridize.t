@@ -104,7 +104,7 @@ for my $flags ({}, { static_alloc => 1, static_shape => 1 }, { inline_limit => 0
     $net->initialize;
     my %nodes;
     for my $limit (3, 0) {
-        $net->hybridize(1, inline_limit => $limit);
+        $net->hybridize($limit ? () : 1, inline_limit => $limit);
         my $y;
         autograd->record(sub { $y = $net->(mx->nd->zeros([1, 10])) });
         my $json = autograd->get_symbol($y)->tojson;

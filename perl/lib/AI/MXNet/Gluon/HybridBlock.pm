@@ -39,7 +39,8 @@ sub cast
 
 sub hybridize
 {
-    my ($self, $active, %flags) = @_;
+    my $self = shift;
+    my ($active, %flags) = @_ % 2 ? @_ : (1, @_);
     $self->{_active} = $active // 1 ? 1 : 0;
     $self->{_flags} = \%flags;
     $self->_clear_cached_op;
