@@ -96,7 +96,11 @@ is_array(
     );
     is_close($want{$_}[0]->($in), $want{$_}[1], $_, 1e-5) for sort keys %want;
     my $low = nd->array([-0.1, -3, -1e-4]);
-    is_deeply([nn->ELU->($low)->aspdl->list], [(nd->exp($low) - 1)->aspdl->list], 'ELU equals its formula to the last bit');
+    is_deeply(
+        [nn->ELU->($low)->aspdl->list],
+        [(nd->exp($low) - 1)->aspdl->list],
+        'ELU equals its formula to the last bit'
+    );
     my $far = nd->array([200, -200]);
     $far->attach_grad;
     autograd->record(sub { nn->ELU->($far)->backward });

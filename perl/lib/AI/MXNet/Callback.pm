@@ -64,7 +64,7 @@ use overload
 # Takes leading arguments for the attributes that the class lists.
 around BUILDARGS => sub {
     my ($orig, $class, @args) = @_;
-    return $class->$orig(@args) if not @args or not defined $args[0] or $args[0] !~ /^-?[\d.]+$/;
+    return $class->$orig(@args) if @args % 2 == 0 and (not defined $args[0] or $args[0] !~ /^-?[\d.]+$/);
     my @names = $class->_positional;
     return $class->$orig(map { ($names[$_] => $args[$_]) } 0 .. ($#args < $#names ? $#args : $#names));
 };

@@ -4,6 +4,7 @@ use strict;
 use warnings;
 use AI::MXNet::Keshi;
 use AI::MXNet::Logging;
+use AI::MXNet::Gluon::Arguments;
 use AI::MXNet::LRScheduler;
 use Mouse;
 
@@ -12,7 +13,7 @@ use Mouse;
 has rescale_grad => (is => 'rw', isa => 'Num', default => 1);
 has learning_rate => (is => 'rw', isa => 'Num', default => 0.01);
 has wd => (is => 'rw', isa => 'Num', default => 0);
-has lr => (is => 'rw', isa => 'Num');
+has lr => (is => 'rw', isa => 'Num', init_arg => undef);
 has lr_scheduler => (is => 'rw', isa => 'Maybe[AI::MXNet::LRScheduler]');
 has clip_gradient => (is => 'rw', isa => 'Maybe[Num]');
 has [qw(param_idx2name param_dict)] => (is => 'rw', isa => 'HashRef', default => sub { +{} });
@@ -63,7 +64,8 @@ sub get_updater
 
 sub BUILD
 {
-    my $self = shift;
+    my ($self, $given) = @_;
+    AI::MXNet::Gluon::Arguments::warn_of_others(ref $self, keys %$given);
     $self->lr($self->learning_rate);
     $self->lr_scheduler->base_lr($self->learning_rate) if defined $self->lr_scheduler;
     $self->num_update($self->begin_num_update);

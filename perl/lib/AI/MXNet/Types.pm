@@ -2,6 +2,7 @@ package AI::MXNet::Types;
 use 5.014;
 use strict;
 use warnings;
+use Mouse ();
 use Mouse::Util::TypeConstraints;
 
 class_type 'AI::MXNet::NDArray';
@@ -49,6 +50,20 @@ subtype NameShapeOrDataDesc => as 'NameShape|AI::MXNet::DataDesc';
 subtype SymbolOrArrayOfSymbols => as 'AI::MXNet::Symbol|ArrayRef[AI::MXNet::Symbol]';
 
 no Mouse::Util::TypeConstraints;
+
+# What Mouse refuses in a constructor of ours is an error like any other: it names the class, at the caller's line.
+for my $meta (qw(Mouse::Meta::Attribute Mouse::Meta::Class)) {
+    my $throw = $meta->can('throw_error');
+    my $throw_ours = sub {
+        my ($self, $message) = @_;
+        my $class = ($self->isa('Mouse::Meta::Attribute') ? $self->associated_class : $self)->name;
+        goto &$throw if $class !~ /^AI::MXNet::(?:.*::)?(\w+)\z/;
+        AI::MXNet::Keshi::fail("$1: $message");
+    };
+    no strict 'refs';
+    no warnings 'redefine';
+    *{"${meta}::throw_error"} = $throw_ours;
+}
 
 1;
 

@@ -3,6 +3,7 @@ use 5.014;
 use strict;
 use warnings;
 use AI::MXNet::Keshi;
+use AI::MXNet::Logging;
 use Mouse;
 
 # Constructors that take their first arguments by position, and shorthands for constructors: nn->Dense(4, in_units => 2).
@@ -10,12 +11,40 @@ use Mouse;
 
 my %always = map { $_ => 1 } qw(prefix params shared);
 
+sub known
+{
+    my $class = shift;
+    return ($class->isa(__PACKAGE__) ? %always : (),
+        map { defined $_->init_arg ? ($_->init_arg => 1) : () } $class->meta->get_all_attributes);
+}
+
+# MXNet's constructors by name take any name. Of one that is none of a class of ours this tells; classes of the user's may look for it
+# themselves.
+sub warn_of_others
+{
+    my ($class, @given) = @_;
+    return if $class !~ /^AI::MXNet::/;
+    my %known = known($class);
+    my @others = grep { !$known{$_} } sort @given or return;
+    AI::MXNet::Logging->warning(
+        '%s: it has no %s, but %s',
+        $class, join(', ', @others),
+        join ', ', grep { !/^_/ } sort keys %known
+    );
+    return;
+}
+
 around BUILDARGS => sub {
     my ($orig, $class, @args) = @_;
     $class = ref $class || $class;
-    my $positional = $class->can('python_constructor_arguments') or return $class->$orig(@args);
+    my $positional = $class->can('python_constructor_arguments');
+    if (not $positional) {
+        my $given = $class->$orig(@args);
+        warn_of_others($class, keys %$given);
+        return $given;
+    }
     my @names = @{ $class->$positional };
-    my %known = (%always, map { defined $_->init_arg ? ($_->init_arg => 1) : () } $class->meta->get_all_attributes);
+    my %known = known($class);
     my %named;    # of a name that is given twice, the first counts
     while (@args >= 2 and defined $args[-2] and not ref $args[-2] and $known{ $args[-2] }) {
         my ($name, $value) = splice @args, -2;
@@ -23,7 +52,7 @@ around BUILDARGS => sub {
     }
     AI::MXNet::Keshi::fail("Paramers mismatch expected @{[join ', ', @names] || 'none'}, got "
             . join(', ', map { $_ // 'undef' } @args)
-            . " for the constructor of $class")
+            . " for the constructor of $class, which has by name: @{[join ', ', grep { !/^_/ } sort keys %known]}")
         if @args > @names;
     @named{ @names[0 .. $#args] } = @args;
     return \%named;

@@ -216,6 +216,16 @@ method initialize(
     return;
 }
 
+around initialize => sub {
+    my ($orig, $self, @args) = @_;
+    AI::MXNet::Keshi::fail(
+        "initialize: got $args[0] first, want the initializer before it: initialize(mx->init->Uniform, $args[0] => ...)"
+        )
+        if @args % 2 == 0
+        and grep { defined $args[0] and $args[0] eq $_ } qw(ctx verbose force_reinit);
+    return $self->$orig(@args);
+};
+
 sub hybridize
 {
     my ($self, @args) = @_;

@@ -272,7 +272,7 @@ sub forward
         return $self->_trace($x, @args) if $x->isa('AI::MXNet::Symbol');
     }
     return _fail('HybridBlock requires the first argument to forward be either Symbol or NDArray, but got ['
-            . ($x // 'undef')
+            . (ref $x || ($x // 'undef'))
             . ']');
 }
 

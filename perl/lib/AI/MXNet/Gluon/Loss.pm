@@ -3,6 +3,7 @@ use 5.014;
 use strict;
 use warnings;
 use AI::MXNet::Gluon::HybridBlock;
+use Scalar::Util ();
 
 # What training makes small: a number for each sample.
 
@@ -28,10 +29,19 @@ sub _mean
     return $F->mean($self->_weighted($F, $loss, $sample_weight), axis => $self->{batch_axis}, exclude => 1);
 }
 
+# Labels in the shape of what is predicted.
 sub _like
 {
-    my ($F, $x, $y) = @_;
-    return $F eq 'AI::MXNet::NDArray' ? $x->reshape($y->shape) : $F->reshape_like($x, $y);
+    my ($self, $F, $x, $y) = @_;
+    return $F->reshape_like($x, $y) if $F ne 'AI::MXNet::NDArray';
+    AI::MXNet::Keshi::fail($self->class
+            . ': got shapes ('
+            . join(',', @{ $x->shape })
+            . ') and ('
+            . join(',', @{ $y->shape })
+            . '), want as many labels as predictions')
+        if $x->size != $y->size;
+    return $x->reshape($y->shape);
 }
 
 sub _text
@@ -47,6 +57,21 @@ sub _logistic
     return $F->relu($x) - $x * $y + $F->Activation(-$F->abs($x), act_type => 'softrelu');
 }
 
+# Two arrays, or two symbols, are what every loss compares.
+sub _check
+{
+    my ($self, $F, @compared) = @_;
+    for my $i (0, 1) {
+        my $got = $compared[$i];
+        next if Scalar::Util::blessed($got) and grep { $got->isa($_) } $F, 'AI::MXNet::NDArray::Slice';
+        AI::MXNet::Keshi::fail($self->class . ': '
+                . ('predictions', 'labels')[$i] . ' got '
+                . (ref $got || ($got // 'nothing'))
+                . ", want an $F");
+    }
+    return;
+}
+
 # Defines a loss: its attributes, and hybrid_forward.
 sub _define
 {
@@ -55,7 +80,7 @@ sub _define
     my $meta = Mouse::Meta::Class->create(
         $class,
         superclasses => [__PACKAGE__],
-        methods => { hybrid_forward => $code }
+        methods => { hybrid_forward => sub { $_[0]->_check(@_[1 .. 3]); goto &$code } }
     );
     $meta->add_attribute($_ => (is => 'ro', %{ $attribute{$_} })) for sort keys %attribute;
     $class->register(__PACKAGE__);
@@ -69,7 +94,7 @@ my %no = (isa => 'Bool', default => 0);
 _define(
     L2Loss => sub {
         my ($self, $F, $x, $y, $weight) = @_;
-        return $self->_mean($F, $F->square($x - _like($F, $y, $x)) * 0.5, $weight);
+        return $self->_mean($F, $F->square($x - $self->_like($F, $y, $x)) * 0.5, $weight);
     },
     %one
 );
@@ -77,7 +102,7 @@ _define(
 _define(
     L1Loss => sub {
         my ($self, $F, $x, $y, $weight) = @_;
-        return $self->_mean($F, $F->abs($x - _like($F, $y, $x)), $weight);
+        return $self->_mean($F, $F->abs($x - $self->_like($F, $y, $x)), $weight);
     }
 );
 
@@ -85,7 +110,7 @@ for my $name (qw(SigmoidBinaryCrossEntropyLoss SigmoidBCELoss)) {
     _define(
         $name => sub {
             my ($self, $F, $x, $y, $weight) = @_;
-            $y = _like($F, $y, $x);
+            $y = $self->_like($F, $y, $x);
             return $self->_mean($F, _logistic($F, $x, $y), $weight) if not $self->{from_sigmoid};
             my $log = $F->log($x + 1e-12) * $y + $F->log(1 - $x + 1e-12) * (1 - $y);
             return $self->_mean($F, -$log, $weight);
@@ -103,7 +128,7 @@ for my $name (qw(SoftmaxCrossEntropyLoss SoftmaxCELoss)) {
             my $log =
                   $self->{sparse_label}
                 ? $F->pick($x, $y, axis => $axis, keepdims => 1)
-                : $F->sum($x * _like($F, $y, $x), axis => $axis, keepdims => 1);
+                : $F->sum($x * $self->_like($F, $y, $x), axis => $axis, keepdims => 1);
             return $self->_mean($F, -$log, $weight);
         },
         axis => { isa => 'Int', default => -1 },
@@ -126,7 +151,7 @@ _define(
     HuberLoss => sub {
         my ($self, $F, $x, $y, $weight) = @_;
         my $rho = $self->{rho};
-        my $off = $F->abs($x - _like($F, $y, $x));
+        my $off = $F->abs($x - $self->_like($F, $y, $x));
         return $self->_mean($F, $F->where($off > $rho, $off - 0.5 * $rho, $F->square($off) * (0.5 / $rho)), $weight);
     },
     rho => { isa => 'Num', default => 1 }
@@ -136,7 +161,7 @@ for my $squared (0, 1) {
     _define(
         ($squared ? 'SquaredHingeLoss' : 'HingeLoss') => sub {
             my ($self, $F, $x, $y, $weight) = @_;
-            my $loss = $F->relu($self->{margin} - $x * _like($F, $y, $x));
+            my $loss = $F->relu($self->{margin} - $x * $self->_like($F, $y, $x));
             $loss = $F->square($loss) if $squared;
             return $self->_mean($F, $loss, $weight);
         },
@@ -147,7 +172,7 @@ for my $squared (0, 1) {
 _define(
     LogisticLoss => sub {
         my ($self, $F, $x, $y, $weight) = @_;
-        $y = _like($F, $y, $x);
+        $y = $self->_like($F, $y, $x);
         $y = ($y + 1) / 2 if $self->{label_format} eq 'signed';
         return $self->_mean($F, _logistic($F, $x, $y), $weight);
     },
@@ -165,7 +190,7 @@ sub AI::MXNet::Gluon::Loss::LogisticLoss::BUILD
 _define(
     TripletLoss => sub {
         my ($self, $F, $x, $positive, $negative, $weight) = @_;
-        my ($near, $far) = map { $F->square(_like($F, $_, $x) - $x) } $positive, $negative;
+        my ($near, $far) = map { $F->square($self->_like($F, $_, $x) - $x) } $positive, $negative;
         my $loss = $F->sum($near - $far, axis => $self->{batch_axis}, exclude => 1);
         return $self->_weighted($F, $F->relu($loss + $self->{margin}), $weight);
     },
@@ -175,7 +200,7 @@ _define(
 _define(
     PoissonNLLLoss => sub {
         my ($self, $F, $x, $y, $weight, $epsilon) = @_;
-        $y = _like($F, $y, $x);
+        $y = $self->_like($F, $y, $x);
         my $loss = $self->{from_logits} ? $F->exp($x) - $y * $x : $x - $y * $F->log($x + ($epsilon // 1e-8));
 
         # Stirling's approximation of log(y!)
@@ -190,12 +215,12 @@ _define(
 _define(
     CosineEmbeddingLoss => sub {
         my ($self, $F, $x, $y, $label, $weight) = @_;
-        $x = _like($F, $x, $y);
+        $x = $self->_like($F, $x, $y);
         my ($across, $xx, $yy) =
             map { $F->sum($_, axis => -1, keepdims => 1)->reshape([-1, 1]) } $x * $y, $x * $x, $y * $y;
         my $lengths = $F->sqrt($xx * $yy);
         my $cosine = $across / $F->broadcast_maximum($lengths, $F->ones_like($lengths) * 1e-12);
-        $label = _like($F, $label, $cosine);
+        $label = $self->_like($F, $label, $cosine);
         my $loss = (1 - $cosine) * ($label == 1) + $F->relu(($cosine - $self->{margin}) * ($label == -1));
         return $self->_weighted($F, $loss, $weight);
     },

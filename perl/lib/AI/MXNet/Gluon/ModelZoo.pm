@@ -23,6 +23,9 @@ sub import
     return;
 }
 
+# Under this name too.
+sub AI::MXNet::Gluon::ModelZoo::Vision::get_model { return get_model(@_) }
+
 sub vision { return 'AI::MXNet::Gluon::ModelZoo::Vision' }
 
 my %by_name;
@@ -75,6 +78,9 @@ AI::MXNet::Gluon::ModelZoo - networks by name
 C<get_model($name, %args)> makes a network: C<alexnet>, C<squeezenet1.0> and C<squeezenet1.1>, C<inceptionv3>,
 C<vgg11 vgg13 vgg16 vgg19> with and without C<_bn>, C<resnet18_v1> to C<resnet152_v2>, C<densenet121 densenet161 densenet169
 densenet201>, C<mobilenet1.0 mobilenet0.75 mobilenet0.5 mobilenet0.25> and the same as C<mobilenetv2_1.0> and so on.
+
+Batch normalisation begins with running means of 1, as MXNet's does: outside training fresh networks answer little or, the ResNets of
+version 2, nothing, until they have been trained, or have loaded parameters.
 
 They take C<classes>, and C<< pretrained => 1 >> with C<root> and C<ctx>, which loads published parameters; see
 L<AI::MXNet::Gluon::ModelZoo::ModelStore> for where the files belong. The functions behind the names are methods of

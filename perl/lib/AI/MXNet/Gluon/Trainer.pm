@@ -8,6 +8,7 @@ use AI::MXNet::KVStore;
 use AI::MXNet::Logging;
 use AI::MXNet::Optimizer;
 use AI::MXNet::Updater;
+use Scalar::Util qw(looks_like_number);
 use Mouse;
 use Scalar::Util qw(blessed);
 
@@ -190,10 +191,21 @@ sub _refuse_on_kvstore
     return;
 }
 
+# Gradients are sums over a batch, steps go by their mean.
+sub _rescale
+{
+    my ($self, $method, $batch_size) = @_;
+    _fail("$method: got " . ($batch_size // 'nothing') . ', want the size of the batch, such as $data->shape->[0]')
+        if not looks_like_number($batch_size // '')
+        or $batch_size <= 0;
+    $self->{_optimizer}->rescale_grad($self->{_scale} / $batch_size);
+    return;
+}
+
 sub step
 {
     my ($self, $batch_size, $ignore_stale_grad) = @_;
-    $self->{_optimizer}->rescale_grad($self->{_scale} / $batch_size);
+    $self->_rescale(step => $batch_size);
     $self->_prepare;
     $self->_allreduce_grads if $self->{kvstore};
     return $self->_update($ignore_stale_grad);
@@ -224,7 +236,7 @@ sub update
 {
     my ($self, $batch_size, $ignore_stale_grad) = @_;
     $self->_refuse_on_kvstore('update');
-    $self->{_optimizer}->rescale_grad($self->{_scale} / $batch_size);
+    $self->_rescale(update => $batch_size);
     return $self->_update($ignore_stale_grad);
 }
 

@@ -144,6 +144,9 @@ sub simple_bind
         1;
     } or do {
         my $error = $@ =~ s/ at \S+ line \d+\.\n\z//r;
+        my %known = map { ($_ => 1) } @{ $self->list_inputs };
+        my @unknown = grep { !$known{$_} } sort keys %$shapes;
+        $error .= ", there is no argument @unknown" if @unknown;
         my $dump = Data::Dumper->new([$shapes])->Terse(1)->Sortkeys(1)->Dump;
         _fail("simple_bind failed: Error: $error; Arguments: $dump");
     };

@@ -91,7 +91,7 @@ sub hybrid_forward
 {
     my ($self, $F, $x) = @_;
 
-    # exp(x) - 1 as one writes it, so that results equal the formula to the last bit; what is not taken must not overflow.
+  # exp(x) - 1 as one writes it, so that results equal the formula to the last bit; what is not taken must not overflow.
     return $F->where($x > 0, $x, ($F->exp($F->_minimum_scalar($x, scalar => 0)) - 1) * $self->{alpha});
 }
 

@@ -123,6 +123,9 @@ sub forward
     my ($self, $x, $states) = @_;
     my $alone = !defined $states || ref $states eq 'ARRAY' && !@$states;
     if (blessed($x) and $x->isa('AI::MXNet::NDArray')) {
+        AI::MXNet::Keshi::fail(
+            $self->class . ": inputs got shape (@{[join ',', @{ $x->shape }]}), want three axes, $self->{layout}")
+            if $x->ndim != 3;
         my $batch_size = $x->shape->[index $self->{layout}, 'N'];
         if ($alone) { $states = $self->begin_state($batch_size, ctx => $x->context, dtype => $x->dtype) }
         else { $states = $self->_checked($states, $batch_size) }

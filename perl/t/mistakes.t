@@ -1,0 +1,101 @@
+use strict;
+use warnings;
+use Test::More;
+use lib 't/lib';
+use Near;
+use AI::MXNet qw(mx);
+use AI::MXNet::Gluon qw(gluon);
+use AI::MXNet::Gluon::NN qw(nn);
+use PDL ();
+
+# Mistakes that everybody makes once: what the message names, and that it stands at the line that made it.
+
+sub filled { my $block = shift; $block->initialize; return $block }
+my $x = nd->ones([2, 3]);
+
+# -- constructors
+
+dies_with(sub { nn->Dense() }, qr/^Dense: Attribute \(units\) is required/, 'what is missing');
+dies_with(sub { nn->Dense('four') }, qr/^Dense: Attribute \(units\) .*'DimSize' with value four/, 'another type');
+dies_with(sub { nn->Dense(4, activaton => 'relu') }, qr/got 4, activaton, relu .*Dense.*by name: activation, /, 'a misspelt option');
+dies_with(sub { mx->optimizer->SGD(learning_rate => 'fast') }, qr/\(learning_rate\) .*with value fast/, 'an optimizer');
+dies_with(sub { mx->init->Xavier(magnitude => 'big') }, qr/^Xavier: Attribute \(magnitude\)/, 'an initializer');
+dies_with(sub { mx->callback->Speedometer('x') }, qr/\(batch_size\) .*with value x/, 'a callback');
+dies_with(sub { mx->io->DataDesc('a', [1], dtype => 'float') }, qr/^DataDesc: Attribute \(dtype\)/, 'a description of data');
+for my $case (
+    [SGD => sub { mx->optimizer->SGD(lr => 1) }, qr/SGD: it has no lr, but .*learning_rate/],
+    [L2Loss => sub { gluon->loss->L2Loss(wieght => 1) }, qr/L2Loss: it has no wieght, but batch_axis, .*weight/],
+    )
+{
+    my ($what, $code, $text) = @$case;
+    my $warning = '';
+    local $SIG{__WARN__} = sub { $warning .= $_[0] };
+    $code->();
+    like($warning, $text, "$what: an option that there is not is told");
+}
+
+package Net {
+    use AI::MXNet::Gluon::Mouse;
+    extends 'AI::MXNet::Gluon::Block';
+    has width => (is => 'ro', isa => 'Int');
+}
+ok(!eval { Net->new(width => 'x') }, 'a class of the script');
+like($@, qr/Attribute \(width\)/, 'dies as Mouse has it');
+{
+    my @warnings;
+    local $SIG{__WARN__} = sub { push @warnings, @_ };
+    Net->new(depth => 3);
+    is(@warnings, 0, 'and may look for other arguments itself');
+}
+
+# -- blocks
+
+dies_with(sub { nn->Dense(4)->($x) }, qr/Parameter 'dense\d+_weight' has not been initialized/, 'no initialize');
+dies_with(sub { nn->Dense(4)->initialize(ctx => mx->cpu) }, qr/initialize: got ctx first, want the initializer before it/, 'initialize by name alone');
+dies_with(sub { filled(nn->Dense(4, in_units => 5))->($x) }, qr/FullyConnected: Shape inconsistent, input 1 got \(4,5\), want \(4,3\)/, 'another width');
+dies_with(sub { filled(nn->Conv2D(4, 3))->($x) }, qr/conv\d+_fwd: .*\(2,3\)/, 'too few axes');
+dies_with(sub { filled(nn->Dense(4))->(PDL->ones(3, 2)) }, qr/either Symbol or NDArray, but got \[PDL\]/, 'a PDL');
+dies_with(sub { filled(gluon->rnn->LSTM(5))->($x) }, qr/LSTM: inputs got shape \(2,3\), want three axes, TNC/, 'a sequence without an axis');
+dies_with(
+    sub { filled(nn->Dense(4, in_units => 3))->(nd->ones([2, 3], ctx => mx->cpu(1))) },
+    qr/was not initialized on context cpu\(1\). It was only initialized on cpu\(0\)/,
+    'another context'
+);
+
+# -- losses
+
+my $l2 = gluon->loss->L2Loss;
+dies_with(sub { $l2->($x) }, qr/L2Loss: labels got nothing, want an AI::MXNet::NDArray/, 'no labels');
+dies_with(sub { $l2->($x, PDL->ones(3, 2)) }, qr/L2Loss: labels got PDL/, 'labels as a PDL');
+dies_with(sub { $l2->($x, nd->ones([2, 4])) }, qr/L2Loss: got shapes \(2,4\) and \(2,3\)/, 'too many labels');
+dies_with(sub { $l2->($x, nd->ones([2])) }, qr/L2Loss: got shapes \(2\) and \(2,3\)/, 'too few');
+dies_with(
+    sub { gluon->loss->SoftmaxCrossEntropyLoss->($x, nd->ones([3])) },
+    qr/pick: index has the wrong shape, got \(3,\), want \(2,\)/,
+    'labels of other samples'
+);
+is_close($l2->(nd->ones([2, 1]), nd->zeros([2])), [0.5, 0.5], 'a column and a row of labels');
+
+# -- training
+
+{
+    my $net = filled(nn->Dense(4, in_units => 3));
+    my $trainer = gluon->Trainer($net->collect_params, 'sgd');
+    dies_with(sub { $trainer->step }, qr/step: got nothing, want the size of the batch/, 'a step without the size of a batch');
+    dies_with(sub { $trainer->step(0) }, qr/step: got 0/, 'of none');
+    dies_with(sub { gluon->Trainer($net->collect_params, 'sgdd') }, qr/Cannot find optimizer sgdd/, 'an optimizer that there is not');
+}
+dies_with(sub { my $v = nd->ones([2]); autograd->grad($v * 2, $v) }, qr/variable 0 is not in a computational graph/, 'no record');
+
+# -- symbols
+
+my $net = mx->sym->FullyConnected(mx->sym->var('data'), num_hidden => 3, name => 'fc');
+{
+    local $SIG{__WARN__} = sub { };
+    ok(!eval { $net->simple_bind(ctx => mx->cpu, shapes => { dta => [2, 3] }) }, 'a shape for a misspelt argument');
+    like($@, qr/there is no argument dta/, 'which is named');
+}
+dies_with(sub { AI::MXNet::Gluon::ModelZoo::Vision->get_model('resnet19_v1') }, qr/resnet19_v1 is not present .*resnet18_v1/, 'a network')
+    if require AI::MXNet::Gluon::ModelZoo;
+
+done_testing;
