@@ -16,9 +16,12 @@ pub(crate) const CHUNK: usize = 32 * 1024;
 
 /// Elements that show what the others will cost.
 const FIRST: usize = 2048;
-/// Work that is not worth another thread, and the least length of a parallel chunk, in nanoseconds.
-const ALONE: u64 = 12_000;
-const PACE: u64 = 20_000;
+/// Work that is not worth another thread, work that is not worth waking one, and the least length of a parallel chunk, in nanoseconds.
+const ALONE: u64 = 8_000;
+const UNWOKEN: u64 = 40_000;
+const PACE: u64 = 4_000;
+/// Work that is cut once for each thread: what one takes from another's part has to come out of the other's cache.
+const SHORT: u64 = 200_000;
 
 /// Runs `f` over parts of `0..n`, in parallel if that pays. An element may cost a tenth of a nanosecond or a hundred, so the first ones
 /// are timed. Only for work in which elements do not depend on each other: where the cuts are differs from call to call.
@@ -39,10 +42,13 @@ fn pace(n: usize, f: &(dyn Fn(Range<usize>) + Sync)) {
     f(0..FIRST);
     let spent = (start.elapsed().as_nanos() as u64).max(1);
     let rest = n - FIRST;
-    if spent.saturating_mul(rest as u64) / (FIRST as u64) < ALONE {
+    let cost = spent.saturating_mul(rest as u64) / (FIRST as u64);
+    if cost < ALONE || (cost < UNWOKEN && !par::awake()) {
         return f(FIRST..n);
     }
-    let chunk = par::grouped(rest, (FIRST as u64 * PACE / spent) as usize);
+    let least = (FIRST as u64 * PACE / spent) as usize;
+    let chunk =
+        if cost < SHORT { least.max(rest.div_ceil(par::num_threads())) } else { par::grouped(rest, least) };
     par::chunks(rest, chunk.next_multiple_of(BLOCK), |_, r| f(r.start + FIRST..r.end + FIRST));
 }
 

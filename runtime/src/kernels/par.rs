@@ -12,9 +12,10 @@ use std::cell::Cell;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr::null_mut;
-use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering::*};
+use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicUsize, Ordering::*};
 use std::sync::{Arc, Mutex};
 use std::thread::{Thread, current, park};
+use std::time::{Duration, Instant};
 
 /// Threads that the user asked for; 0 before anybody did.
 static THREADS: AtomicUsize = AtomicUsize::new(0);
@@ -25,11 +26,30 @@ struct Pool {
     process: u32,
     helpers: usize,
     threads: ThreadPool,
+    /// Helpers that look for work.
+    awake: AtomicUsize,
+    /// The processor that work last came from.
+    source: AtomicI32,
+}
+
+/// The processor that this thread runs on, where that can be told.
+fn processor() -> Option<i32> {
+    #[cfg(target_os = "linux")]
+    {
+        unsafe extern "C" {
+            safe fn sched_getcpu() -> i32;
+        }
+        Some(sched_getcpu())
+    }
+    #[cfg(not(target_os = "linux"))]
+    None
 }
 
 thread_local! {
     /// Whether this thread is inside a chunk: then more parallelism runs inline.
     static INSIDE: Cell<bool> = const { Cell::new(false) };
+    /// Whether this helper is looking for more work.
+    static LINGERS: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Number of threads that work is spread over: what [`set_num_threads`] said, else `KESHI_NUM_THREADS`, else
@@ -75,7 +95,13 @@ fn pool(helpers: usize) -> Option<&'static Pool> {
             .start_handler(|_| INSIDE.set(true))
             .build()
             .ok()?;
-        let new = Box::into_raw(Box::new(Pool { process, helpers, threads }));
+        let new = Box::into_raw(Box::new(Pool {
+            process,
+            helpers,
+            threads,
+            awake: AtomicUsize::new(0),
+            source: AtomicI32::new(-1),
+        }));
         match POOL.compare_exchange(old, new, AcqRel, Acquire) {
             // The old one belongs to the parent, or is smaller and idle: forgotten either way.
             // SAFETY: just made, and never freed from here on.
@@ -86,11 +112,19 @@ fn pool(helpers: usize) -> Option<&'static Pool> {
     }
 }
 
+/// The next chunk of one thread's share. On a cache line of its own.
+#[repr(align(64))]
+struct Share {
+    next: AtomicUsize,
+    end: usize,
+}
+
 /// One call of [`chunks`], shared with helpers that may come late: after the last chunk has been taken nobody follows `body`.
 struct Job {
     body: *const (dyn Fn(usize) + Sync),
     count: usize,
-    next: AtomicUsize,
+    /// Where each thread begins: at the same place of an array in every call, so that what is in its own cache is met again.
+    shares: Box<[Share]>,
     done: AtomicUsize,
     caller: Thread,
     level: Level,
@@ -103,20 +137,23 @@ unsafe impl Send for Job {}
 unsafe impl Sync for Job {}
 
 impl Job {
-    /// Takes chunks until none is left.
-    fn work(&self) {
-        loop {
-            let i = self.next.fetch_add(1, Relaxed);
-            if i >= self.count {
-                return;
-            }
-            // SAFETY: chunk `i` is not done, so the caller still waits and the closure lives.
-            let body = unsafe { &*self.body };
-            if let Err(p) = catch_unwind(AssertUnwindSafe(|| body(i))) {
-                self.panic.lock().unwrap_or_else(|e| e.into_inner()).get_or_insert(p);
-            }
-            if self.done.fetch_add(1, AcqRel) + 1 == self.count {
-                self.caller.unpark();
+    /// Takes chunks until none is left: those of its own share first, then those that others have not come to.
+    fn work(&self, place: usize) {
+        let (others, own) = self.shares.split_at(place % self.shares.len());
+        for share in own.iter().chain(others) {
+            loop {
+                let i = share.next.fetch_add(1, Relaxed);
+                if i >= share.end {
+                    break;
+                }
+                // SAFETY: chunk `i` is not done, so the caller still waits and the closure lives.
+                let body = unsafe { &*self.body };
+                if let Err(p) = catch_unwind(AssertUnwindSafe(|| body(i))) {
+                    self.panic.lock().unwrap_or_else(|e| e.into_inner()).get_or_insert(p);
+                }
+                if self.done.fetch_add(1, AcqRel) + 1 == self.count {
+                    self.caller.unpark();
+                }
             }
         }
     }
@@ -158,25 +195,33 @@ fn many(n: usize, chunk: usize, f: &(dyn Fn(usize, Range<usize>) + Sync)) {
     }
 }
 
-fn spread(pool: &Pool, helpers: usize, count: usize, body: &(dyn Fn(usize) + Sync)) {
+fn spread(pool: &'static Pool, helpers: usize, count: usize, body: &(dyn Fn(usize) + Sync)) {
     // SAFETY: only the lifetime is erased; this function does not return before every chunk is done.
     let body =
         unsafe { std::mem::transmute::<&(dyn Fn(usize) + Sync), &'static (dyn Fn(usize) + Sync)>(body) };
+    let share = count.div_ceil(helpers + 1);
     let job = Arc::new(Job {
         body,
         count,
-        next: AtomicUsize::new(0),
+        shares: (0..=helpers)
+            .map(|i| Share { next: (i * share).into(), end: count.min((i + 1) * share) })
+            .collect(),
         done: AtomicUsize::new(0),
         caller: current(),
         level: level(),
         panic: Mutex::new(None),
     });
+    pool.comes_from_here();
     for _ in 0..helpers {
         let job = job.clone();
-        pool.threads.spawn(move || with_level(job.level, || job.work()));
+        pool.threads.spawn(move || {
+            with_level(job.level, || job.work(rayon::current_thread_index().map_or(0, |i| i + 1)));
+            drop(job);
+            pool.linger();
+        });
     }
     INSIDE.set(true);
-    job.work();
+    job.work(0);
     INSIDE.set(false);
     // What is left is at most one chunk per helper: look for a while before going to sleep.
     let mut spins = 0;
@@ -191,6 +236,56 @@ fn spread(pool: &Pool, helpers: usize, count: usize, body: &(dyn Fn(usize) + Syn
     if let Some(p) = job.panic.lock().unwrap_or_else(|e| e.into_inner()).take() {
         resume_unwind(p);
     }
+}
+
+/// How long a helper looks for more work before it sleeps. A sleeping thread comes 15 to 30 microseconds late, which is more than
+/// many kernels take, and between the kernels of one training step there is less than this.
+const LINGER: Duration = Duration::from_micros(200);
+
+impl Pool {
+    fn comes_from_here(&self) {
+        self.source.store(processor().unwrap_or(-1), Relaxed);
+    }
+
+    /// Waits a while for the next job, unless it is the one who gives out the jobs that it keeps from running; other programs' threads
+    /// go first.
+    fn linger(&self) {
+        if LINGERS.replace(true) {
+            return; // a job that was found by the loop below
+        }
+        self.awake.fetch_add(1, Relaxed);
+        let mut last = Instant::now();
+        while last.elapsed() < LINGER && processor() != Some(self.source.load(Relaxed)) {
+            if rayon::yield_now() == Some(rayon::Yield::Executed) {
+                last = Instant::now();
+            } else {
+                (0..32).for_each(|_| std::hint::spin_loop());
+                std::thread::yield_now();
+            }
+        }
+        self.awake.fetch_sub(1, Relaxed);
+        LINGERS.set(false);
+    }
+}
+
+/// Whether a helper would come at once. If none is awake, but this has been asked a moment ago too, one is woken for the next time: who
+/// has much work that is only just worth a second thread gets it, who has little pays for no wake-up. Results may not depend on the answer.
+pub(crate) fn awake() -> bool {
+    thread_local! {
+        static ASKED: Cell<Option<Instant>> = const { Cell::new(None) };
+    }
+    // SAFETY: what was stored is leaked, never freed.
+    if unsafe { POOL.load(Acquire).as_ref() }.is_some_and(|p| p.awake.load(Relaxed) > 0) {
+        return true;
+    }
+    let now = Instant::now();
+    if ASKED.replace(Some(now)).is_some_and(|before| now - before < LINGER)
+        && let Some(pool) = pool(1)
+    {
+        pool.comes_from_here();
+        pool.threads.spawn(|| pool.linger());
+    }
+    false
 }
 
 /// Runs both, perhaps at the same time.

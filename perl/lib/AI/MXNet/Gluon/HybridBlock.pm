@@ -15,7 +15,7 @@ extends 'AI::MXNet::Gluon::Block';
 # A block that says what it computes for arrays and for symbols alike, so that it can be traced into a graph: to find the
 # shapes of its parameters, to run compiled, to be written to a file.
 
-has [qw(_active _flags _cached_graph _cached_op _cached_op_args _in_format _out_format)] =>
+has [qw(_active _flags _cached_graph _cached_op _cached_op_args _in_format _out_format _plain)] =>
     (is => 'rw', init_arg => undef);
 
 sub _fail { return AI::MXNet::Keshi::fail(@_) }
@@ -161,6 +161,9 @@ sub _build_cache
         AI::MXNet::Logging->warning('Parameter %s is not used by any computation. Is this intended?', $name);
     }
     $self->{_cached_op_args} = \@from;
+    my $nested = grep { not defined or ref or $_ } map { @$_ } @$self{qw(_in_format _out_format)};
+    my $get = AI::MXNet::Gluon::Parameter->can('data');
+    $self->{_plain} = !$nested && !grep { ref and ($_->can('data') != $get or $_->stype ne 'default') } @from;
     $self->{_cached_op} = AI::MXNet::NDArray->CachedOp(
         $graph,
         {
@@ -172,10 +175,32 @@ sub _build_cache
     return;
 }
 
+# What the graph is called with, where nothing is nested, missing or on several contexts: one list, made at every call.
+sub _ready
+{
+    my ($self, $args) = @_;
+    return if @$args != @{ $self->{_in_format} };
+    ref eq 'AI::MXNet::NDArray' or return for @$args;
+    my @ready;
+    for my $from (@{ $self->{_cached_op_args} }) {
+        if (ref $from) {
+            my $data = $from->{_data};
+            return if not $data or @$data != 1;
+            push @ready, $data->[0];
+        } else {
+            push @ready, $args->[$from];
+        }
+    }
+    return \@ready;
+}
+
 sub _call_cached_op
 {
     my ($self, @args) = @_;
     $self->_build_cache(@args) if not $self->{_cached_op};
+    if ($self->{_plain} and my $ready = $self->_ready(\@args)) {
+        return AI::MXNet::Keshi::cached_op_call($self->{_cached_op}{handle}, $ready, []);
+    }
     my ($flat, $format) = $self->_flatten(\@args, 'input');
     _fail('Invalid input format: ' . $self->name . ' was traced for other arguments')
         if not _same_format($format, $self->{_in_format});
