@@ -7,6 +7,7 @@
 
 use keshi::Array;
 use keshi::invoke::{invoke, parse_named};
+use keshi::kernels::par;
 use keshi::ops::def::{Arity, OpDef, ShapeInfer, TypeInfer};
 use keshi::ops::params::Params;
 use keshi::ops::samples::Samples;
@@ -16,8 +17,8 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread::{available_parallelism, scope};
 
-/// Arguments that are computed at a time.
-const BLOCK: usize = 1 << 18;
+/// Arguments that are computed at a time: few enough that all of it stays in a core's own cache.
+const BLOCK: usize = 1 << 12;
 /// The check of the page takes every so many arguments: a multiple of what thinned pages are made of.
 const SELDOM: u64 = 257 * 163;
 
@@ -105,6 +106,7 @@ fn sweep_part(op: &'static OpDef, params: &Params, step: u64, next: &AtomicU64) 
 fn sweep(op: &'static OpDef, params: &Params, step: u64) -> Vec<Worst> {
     let next = AtomicU64::new(0);
     let threads = available_parallelism().map_or(1, usize::from);
+    par::set_num_threads(1);
     let parts: Vec<Vec<Worst>> = scope(|s| {
         let work = || sweep_part(op, params, step, &next);
         let running: Vec<_> = (0..threads).map(|_| s.spawn(work)).collect();
