@@ -4,14 +4,16 @@
 //! mistake into the error of the backward pass. [`invoke`] is the form that returns errors.
 
 use crate::array::Array;
-use crate::backward::raise;
+use crate::backward::{Options, grad_between, raise};
 use crate::dtype::DType;
+use crate::error::Result;
 use crate::invoke::invoke;
 use crate::ops::def::OpDef;
 use crate::ops::elementwise::{
     binary, compare, exponential, identity, mixed, rounding, scalar, select, special, trigonometric, unary,
 };
 use crate::ops::params::{ParamSet, Params};
+use crate::ops::vjp::{Grads, Vjp};
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
 /// Calls an operator with one output; panics as described in the [module](self).
@@ -221,4 +223,20 @@ impl Array {
 /// The sum of arrays of one shape; errors when there are none.
 pub fn sum_of(arrays: &[&Array]) -> Array {
     plain(&mixed::ADD_N, arrays)
+}
+
+/// The gradients of a call by going back over recorded calls that compute the same: for rules whose kernel has no gradient, when the
+/// backward pass is itself recorded. `compose` makes the visible outputs from the inputs.
+pub fn gradients_of(d: &Vjp<'_>, compose: impl FnOnce(&[Array]) -> Result<Vec<Array>>) -> Result<Grads> {
+    // Copies are variables of their own, also where one array is given twice.
+    let input =
+        |i: usize| if d.needs(i) { plain(&identity::COPY, &[d.input(i)]) } else { d.input(i).detach() };
+    let ins: Vec<Array> = (0..d.num_inputs()).map(input).collect();
+    let outs = compose(&ins)?;
+    let reached = |i: &usize| outs[*i].has_edge() && d.grad_of(*i).is_some();
+    let chosen: Vec<usize> = (0..outs.len()).filter(reached).collect();
+    let heads: Vec<&Array> = chosen.iter().map(|&i| &outs[i]).collect();
+    let grads: Vec<Option<&Array>> = chosen.iter().map(|&i| d.grad_of(i)).collect();
+    let options = Options { create_graph: true, train_mode: d.pass_training, ..Options::default() };
+    Ok(grad_between(&heads, &grads, &ins.iter().collect::<Vec<_>>(), options)?.into_iter().collect())
 }

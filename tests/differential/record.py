@@ -1,11 +1,11 @@
 """Draws calls of operators and records what the real MXNet 1.9.1 makes of them, as conformance cases.
 
-    python record.py --cases DIR --ops ops.json --out DIR [--each N] [--seed S] [--op NAME]...
+    python record.py --cases DIR --ops ops.json --out DIR [--each N] [--seed S] [--mistakes] [--op NAME]...
     conformance DIR
 
 Needs a Python with mxnet 1.9.1 and numpy 1.23; no test runs it. A drawn call is a recorded one with changes: other sizes for
-its axes, other data, other dtypes, other values of its parameters, gradients that are added. What MXNet refuses is recorded
-as an error; what ends its process, or differs when it is repeated, is left out.
+its axes, other data, other dtypes, other values of its parameters, gradients that are added; with `--mistakes` each has something
+that cannot be right: a size, a dtype, a parameter, a number of inputs. What MXNet refuses is recorded as an error; what ends its process, or differs when it is repeated, is left out.
 """
 
 import argparse
@@ -129,8 +129,8 @@ def attempt(case):
 class Drawer:
     """Changes recorded cases of one operator."""
 
-    def __init__(self, op, cases, rng):
-        self.op, self.cases, self.rng = op, cases, rng
+    def __init__(self, op, cases, rng, mistakes=False):
+        self.op, self.cases, self.rng, self.mistakes = op, cases, rng, mistakes
         self.seen = collections.defaultdict(list)
         for c in cases:
             for k, v in c["attrs"].items():
@@ -197,6 +197,31 @@ class Drawer:
             for t in tensors if r.random() < 0.7 else [r.choice(tensors)]:
                 t["dtype"] = to
 
+    def mistake(self, case):
+        r, inputs, attrs = self.rng, case["inputs"], case["attrs"]
+        kind = r.choice(["value", "unknown", "missing", "size", "size", "axes", "dtype", "fewer", "more", "axis"])
+        given = [p for p in self.op["params"] if p["name"] in attrs]
+        if kind == "unknown":
+            attrs["colour"] = 1
+        elif kind == "missing" and any(p["required"] for p in given):
+            del attrs[r.choice([p["name"] for p in given if p["required"]])]
+        elif kind == "axis" and any("axis" in p["name"] or "dim" in p["name"] for p in self.op["params"]):
+            attrs[r.choice([p["name"] for p in self.op["params"] if "axis" in p["name"] or "dim" in p["name"]])] = r.choice([7, -7])
+        elif kind == "value" and self.op["params"]:
+            attrs[r.choice(self.op["params"])["name"]] = r.choice(["much", -3, "(1, 2, 3, 4, 5, 6, 7)"])
+        elif kind == "more" and inputs:
+            inputs.append(json.loads(json.dumps(r.choice(inputs))))
+        elif kind == "fewer" and len(inputs) > 1:
+            inputs.pop()
+        elif kind == "dtype" and inputs:
+            r.choice(inputs)["dtype"] = r.choice(FLOATS + INTS)
+        elif inputs:
+            shape = r.choice(inputs)["shape"]
+            if kind == "axes" or not shape:
+                shape.pop() if len(shape) > 1 and r.random() < 0.5 else shape.insert(r.randrange(len(shape) + 1), 2)
+            else:
+                shape[r.randrange(len(shape))] += r.choice([1, 2])
+
     def data(self, t):
         r = np.random.RandomState(self.rng.randrange(2**31))
         old = [float(x) for x in t["data"]]
@@ -224,6 +249,9 @@ class Drawer:
         case = json.loads(json.dumps({k: source[k] for k in ("op", "train", "attrs", "inputs", "aux", "aux_index", "out_index") if k in source}))
         case["train"] = bool(case.get("train", False))
         changes = r.sample(["sizes", "sizes", "types", "attrs", "attrs", "attrs", "axes", "train", "nothing"], r.choice([1, 1, 2, 3]))
+        if self.mistakes:
+            changes = []
+            self.mistake(case)
         for change in changes:
             if change == "sizes":
                 self.sizes(case)
@@ -244,7 +272,7 @@ class Drawer:
         case["salt"] = r.randrange(2**31)
         if "head_grads" in source and "input_grads" in source:
             ok = [t["dtype"] in FLOATS for t in case["inputs"]]
-            case["wanted"] = [g is not None and k for g, k in zip(source["input_grads"], ok)]
+            case["wanted"] = [g is not None and k for g, k in zip(source["input_grads"] + [None], ok)]
             case["heads"] = [h is not None for h in source["head_grads"]]
             if r.random() < 0.15:
                 case["grad_req"] = "add"
@@ -277,7 +305,7 @@ def finished(case):
     return case | first
 
 
-def record(op, cases, each, seed, path):
+def record(op, cases, each, seed, mistakes, path):
     """Children draw and write, so that a call that ends the process ends only itself."""
     done = 0
     while done < each:
@@ -291,7 +319,7 @@ def record(op, cases, each, seed, path):
                 for i in range(done, each):
                     os.write(write, b"%d\n" % i)
                     signal.alarm(20)
-                    drawer = Drawer(op, cases, random.Random(f"{seed}/{op['name']}/{i}"))
+                    drawer = Drawer(op, cases, random.Random(f"{seed}/{op['name']}/{i}"), mistakes)
                     case = finished(drawer.draw(f"{seed}.{i}"))
                     if case is not None:
                         out.write(json.dumps(case) + "\n")
@@ -313,6 +341,7 @@ def main():
     p.add_argument("--out", required=True)
     p.add_argument("--each", type=int, default=20)
     p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--mistakes", action="store_true")
     p.add_argument("--op", action="append", default=[])
     a = p.parse_args()
     with open(a.ops) as f:
@@ -329,7 +358,7 @@ def main():
     for name, cases in sorted(by_op.items()):
         if name in LEFT_OUT or (a.op and name not in a.op):
             continue
-        record(ops[name], cases, a.each, a.seed, os.path.join(a.out, name + ".jsonl"))
+        record(ops[name], cases, a.each, a.seed, a.mistakes, os.path.join(a.out, name + ".jsonl"))
 
 
 main()

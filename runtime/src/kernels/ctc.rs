@@ -7,10 +7,30 @@ fn add(a: f64, b: f64) -> f64 {
     if m == f64::NEG_INFINITY { m } else { m + d.exp().ln_1p() }
 }
 
-/// Loss of one sequence, infinite when no alignment fits. `logits` holds `steps` rows of `classes`; `grad`, when given, gets the
+/// The class of state `s` of a label: blank, label, blank, label, …, blank.
+pub fn state(labels: &[usize], blank: usize, s: usize) -> usize {
+    if s.is_multiple_of(2) { blank } else { labels[s / 2] }
+}
+
+/// Whether the blank before state `s` may be skipped: between two labels that differ, but not before a blank that stands as a label.
+pub fn skips(labels: &[usize], blank: usize, s: usize) -> bool {
+    s % 2 == 1 && s >= 2 && labels[s / 2] != labels[s / 2 - 1] && labels[s / 2] != blank
+}
+
+/// Whether a label has an alignment with so many steps.
+pub fn fits(labels: &[usize], blank: usize, steps: usize) -> bool {
+    let between = (1..labels.len()).filter(|i| !skips(labels, blank, 2 * i + 1)).count();
+    labels.len() + between <= steps
+}
+
+/// Loss of one sequence, 0 with a gradient of 0 when no alignment fits. `logits` holds `steps` rows of `classes`; `grad`, when given, gets the
 /// derivatives by them.
 pub fn ctc(logits: &[f64], classes: usize, labels: &[usize], blank: usize, grad: Option<&mut [f64]>) -> f64 {
     let steps = logits.len() / classes;
+    if !fits(labels, blank, steps) {
+        grad.into_iter().for_each(|g| g.fill(0.0));
+        return 0.0;
+    }
     // Logarithms of the probabilities of classes.
     let mut logs = logits.to_vec();
     for row in logs.chunks_mut(classes) {
@@ -18,11 +38,9 @@ pub fn ctc(logits: &[f64], classes: usize, labels: &[usize], blank: usize, grad:
         let sum: f64 = row.iter().map(|v| (v - max).exp()).sum();
         row.iter_mut().for_each(|v| *v -= max + sum.ln());
     }
-    // States: blank, label, blank, label, …, blank.
     let states = 2 * labels.len() + 1;
-    let class = |s: usize| if s.is_multiple_of(2) { blank } else { labels[s / 2] };
-    // A blank between two labels may be skipped when they differ, but not before a blank that stands as a label.
-    let skips = |s: usize| s % 2 == 1 && s >= 2 && class(s) != class(s - 2) && class(s) != blank;
+    let class = |s: usize| state(labels, blank, s);
+    let skips = |s: usize| skips(labels, blank, s);
     const NONE: f64 = f64::NEG_INFINITY;
     let mut alpha = vec![NONE; steps * states];
     for t in 0..steps {
@@ -123,7 +141,7 @@ mod tests {
                 assert!((grad[i] - (at(1e-5) - at(-1e-5)) / 2e-5).abs() < 1e-9, "{labels:?} {i}");
             }
         }
-        assert_eq!(ctc(&logits, 3, &[1, 1, 1, 1], 0, None), f64::INFINITY);
+        assert_eq!(ctc(&logits, 3, &[1, 1, 1, 1], 0, None), 0.0);
         assert_eq!(ctc(&[], 3, &[], 0, None), 0.0);
     }
 }

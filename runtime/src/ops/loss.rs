@@ -2,6 +2,7 @@
 
 use super::def::{Keep, OpDef, Run};
 use super::elementwise::unary;
+use super::index::one_hot::{ONE_HOT, OneHot};
 use super::infer::{Shapes, Types};
 use super::samples::{Case, Draw, Fill};
 use super::softmax::floats;
@@ -9,7 +10,7 @@ use super::vjp::{Grads, Vjp};
 use crate::array::Array;
 use crate::dtype::Elem;
 use crate::error::Result;
-use crate::fluent::call;
+use crate::fluent::{call, call_with};
 use crate::kernels::softmax::{Kind, Shape3, softmax};
 use crate::ops::elementwise::identity::run_copy;
 use crate::shape::partial::Partial;
@@ -238,8 +239,9 @@ fn grad_make_loss(d: &Vjp<'_>) -> Result<Array> {
         // The axes but the last count as the batch; a single axis is one row.
         Normalization::Batch => x.dims().split_last().map_or(1, |(_, n)| n.iter().product::<usize>()) as f64,
         Normalization::Valid => {
-            let above = |v: &f64| *v > f64::from(p.valid_thresh);
-            x.tensor().to_vec_f64().iter().filter(|v| above(v)).count().max(1) as f64
+            let above = |v: f64| v > f64::from(p.valid_thresh);
+            with_dtype!(x.dtype(), T => x.tensor().as_slice::<T>().iter().filter(|v| above(v.to_f64())).count()).max(1)
+                as f64
         }
     };
     Array::full(x.dims(), f64::from(p.grad_scale) / by.max(1.0), x.dtype(), x.device())
@@ -265,13 +267,23 @@ fn classes(label: &Tensor, n: usize) -> Result<Vec<usize>> {
     label.to_vec_f64().into_iter().map(one).collect()
 }
 
+/// Elements of which the logarithms are held at a time.
+const BLOCK: usize = 1 << 18;
+
 fn run_cross_entropy(r: &Run<'_>) -> Result<()> {
-    let x = r.ins[0];
-    let shape = Shape3::around(x.dims(), 1);
-    let t = Tensor::empty(x.dims(), x.dtype(), x.device())?;
-    softmax(Kind::Log, x.span(), t.span(), shape, 1.0, None);
-    let logs = t.to_vec_f64();
-    let sum: f64 = classes(r.ins[1], shape.n)?.iter().enumerate().map(|(i, c)| -logs[i * shape.n + c]).sum();
+    let (x, n) = (r.ins[0], r.ins[0].dims()[1]);
+    let classes = classes(r.ins[1], n)?;
+    let rows = (BLOCK / n.max(1)).clamp(1, classes.len().max(1));
+    let block = Tensor::empty(&[rows, n], x.dtype(), x.device())?;
+    let mut sum = 0.0;
+    for (i, some) in classes.chunks(rows).enumerate() {
+        let logs = block.span().sub(0, some.len() * n);
+        let shape = Shape3 { outer: some.len(), n, inner: 1 };
+        softmax(Kind::Log, x.span().sub(i * rows * n, some.len() * n), logs, shape, 1.0, None);
+        // SAFETY: rows that this call has just written.
+        sum -= with_dtype!(x.dtype(), T => some.iter().zip(unsafe { logs.slice::<T>() }.chunks(n))
+            .map(|(&c, row)| row[c].to_f64()).sum::<f64>());
+    }
     crate::kernels::copy::fill(r.outs[0].span(), sum);
     Ok(())
 }
@@ -279,10 +291,8 @@ fn run_cross_entropy(r: &Run<'_>) -> Result<()> {
 /// softmax - onehot(label), times the gradient of the sum.
 fn grad_cross_entropy(d: &Vjp<'_>) -> Result<Grads> {
     let x = d.input(0);
-    let n = x.dims()[1];
-    let mut hot = vec![0f64; x.size()];
-    classes(d.input(1).tensor(), n)?.iter().enumerate().for_each(|(i, c)| hot[i * n + c] = 1.0);
-    let hot = Array::from(Tensor::from_slice(&hot, x.dims(), x.device())?).cast(x.dtype());
+    let hot = OneHot { depth: x.dims()[1] as i64, on_value: 1.0, off_value: 0.0, dtype: x.dtype() };
+    let hot = call_with(&ONE_HOT, &[d.input(1)], hot);
     let p = call(&super::softmax::SOFTMAX, &[x], &super::softmax::plain());
     Ok(smallvec![Some((p - hot) * super::activation::view(d.grad(), &[1, 1])?), None])
 }

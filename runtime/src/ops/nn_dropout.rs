@@ -59,7 +59,9 @@ fn drop_out(p: &Dropout, x: &Tensor, y: &Tensor, stream: Stream) -> Result<()> {
     for &axis in &p.axes {
         dims[resolve_axis(axis, x.ndim())?] = 1;
     }
-    let mask = Tensor::empty(&dims, x.dtype(), x.device())?;
+    // The factors are made in the result, unless it is smaller than they are or holds the data.
+    let in_place = dims[..] == *y.dims() && !x.span().overlaps(y.span());
+    let mask = if in_place { y.clone() } else { Tensor::empty(&dims, x.dtype(), x.device())? };
     random::bernoulli(mask.span(), stream, keep, scale);
     let (dims, [xs, ms]) =
         collapse(x.dims(), [&crate::shape::row_major(x.dims()), &broadcast_strides(mask.dims(), x.dims())]);

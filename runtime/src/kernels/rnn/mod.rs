@@ -112,7 +112,7 @@ pub(super) struct Place {
 
 impl Net<'_> {
     /// Width of what goes into a layer.
-    fn width(&self, layer: usize) -> usize {
+    pub fn width(&self, layer: usize) -> usize {
         if layer == 0 { self.input } else { self.dirs * self.hidden }
     }
 
@@ -168,7 +168,7 @@ impl Net<'_> {
 
     /// Whether step `t` of sequence `n` counts.
     #[inline(always)]
-    fn counts(&self, t: usize, n: usize) -> bool {
+    pub fn counts(&self, t: usize, n: usize) -> bool {
         self.lengths.is_none_or(|l| t < l[n])
     }
 
@@ -179,7 +179,7 @@ impl Net<'_> {
     }
 
     /// The steps of a direction in its order, or backwards.
-    fn order(&self, dir: usize, back: bool) -> impl Iterator<Item = usize> + use<> {
+    pub fn order(&self, dir: usize, back: bool) -> impl Iterator<Item = usize> + use<> {
         let (n, down) = (self.steps, (dir == 1) != back);
         (0..n).map(move |i| if down { n - 1 - i } else { i })
     }
@@ -197,16 +197,26 @@ impl Net<'_> {
         });
     }
 
-    /// Multiplies `n` elements by what dropout makes of the output of a layer.
-    fn drop_out<T: Num>(&self, layer: usize, x: *const T, y: *mut T) -> Result<()> {
-        let Some(d) = self.dropout else { return Ok(()) };
-        let n = self.places() * self.dirs * self.hidden;
-        let mask = Scratch::<T>::new(n)?;
-        let counter = d.stream.counter + layer as u64 * super::random::counters(n);
+    /// Writes the factors with which dropout, where there is one, multiplies the output of a layer, as many as that has elements.
+    pub fn mask(&self, layer: usize, out: Span) {
+        let Some(d) = self.dropout else { return };
+        let counter = d.stream.counter + layer as u64 * super::random::counters(out.len());
         let keep = 1.0 - d.p;
         let scale = if keep > 0.0 { 1.0 / keep } else { 0.0 };
-        super::random::bernoulli(mask.span(), Stream { counter, ..d.stream }, keep, scale);
-        let (m, x, y) = (mask.ptr(), product::Shared(x.cast_mut()), product::Shared(y));
+        super::random::bernoulli(out, Stream { counter, ..d.stream }, keep, scale);
+    }
+
+    /// Multiplies the elements of a layer's output by what [`Net::mask`] writes.
+    fn drop_out<T: Num>(&self, layer: usize, x: *const T, y: *mut T) -> Result<()> {
+        if self.dropout.is_none() {
+            return Ok(());
+        }
+        let n = self.places() * self.dirs * self.hidden;
+        let own = if x == y.cast_const() { Some(Scratch::<T>::new(n)?) } else { None };
+        let m = own.as_ref().map_or(product::Shared(y), Scratch::ptr);
+        // SAFETY: memory for n elements.
+        self.mask(layer, unsafe { Span::new(m.0.cast(), n, T::DTYPE) });
+        let (x, y) = (product::Shared(x.cast_mut()), product::Shared(y));
         par::chunks(n, 32 * 1024, |_, r| {
             for i in r {
                 // SAFETY: element i of arrays of n elements, which only this chunk writes.

@@ -74,26 +74,33 @@ params! {
     }
 }
 
-/// Keeps an element inside bounds. NaN stays.
+/// Keeps an element inside bounds, the upper of which is looked at first. NaN stays.
 #[derive(Clone, Copy)]
 struct ClipMap(f64, f64);
 
 impl Map for ClipMap {
     #[inline(always)]
     fn lanes<S: Simd>(self, s: S, x: S::F32) -> S::F32 {
-        s.min(s.splat(self.1 as f32), s.max(s.splat(self.0 as f32), x))
+        let (low, high) = (s.splat(self.0 as f32), s.splat(self.1 as f32));
+        s.select(s.lt(high, x), high, s.max(low, x))
     }
     #[inline(always)]
     fn lanes64<S: Simd>(self, s: S, x: S::F64) -> S::F64 {
-        s.min64(s.splat64(self.1), s.max64(s.splat64(self.0), x))
+        let (low, high) = (s.splat64(self.0), s.splat64(self.1));
+        s.select64(s.lt64(high, x), high, s.max64(low, x))
     }
     fn f64(self, x: f64) -> f64 {
-        let y = if self.0 > x { self.0 } else { x };
-        if self.1 < y { self.1 } else { y }
+        if x > self.1 {
+            self.1
+        } else if x < self.0 {
+            self.0
+        } else {
+            x
+        }
     }
     fn int(self, x: i64) -> Option<i64> {
-        let y = x.max(self.0 as i64);
-        Some(y.min(self.1 as i64))
+        let (low, high) = (self.0 as i64, self.1 as i64);
+        Some(if x > high { high } else { x.max(low) })
     }
 }
 

@@ -5,11 +5,10 @@ use super::super::def::{Keep, OpDef, Run};
 use super::super::samples::{Case, Draw, Fill};
 use super::super::shape_ops::view::View;
 use super::images;
-use crate::dtype::Elem;
+use crate::dtype::{DType, Elem};
 use crate::error::Result;
 use crate::kernels::par;
 use crate::kernels::random::Element;
-use crate::kernels::resize::saturate;
 use crate::rng::reserve;
 use crate::shape::{Dims, show};
 
@@ -90,6 +89,13 @@ fn apply(change: Change, image: &mut [f64], channels: usize) {
     }
 }
 
+/// What an image holds for a number: whole numbers are cut toward zero, and bytes kept in their range.
+fn cut<T: Elem>(v: f64) -> T {
+    // What arithmetic in float64 is off by must not take a whole number away.
+    let v = f64::from(v as f32);
+    T::from_f64(if T::DTYPE == DType::U8 { v.clamp(0.0, 255.0) } else { v })
+}
+
 /// Applies changes one after the other to every image.
 fn run(r: &Run<'_>, changes: &[Change]) -> Result<()> {
     let (x, out) = (r.ins[0].span(), r.outs[0].span());
@@ -102,7 +108,7 @@ fn run(r: &Run<'_>, changes: &[Change]) -> Result<()> {
             changes.iter().for_each(|c| apply(*c, &mut image, i.channels));
             // SAFETY: as above.
             let to = unsafe { out.sub(at * size, size).slice_mut::<T>() };
-            to.iter_mut().zip(image).for_each(|(t, v)| *t = saturate(v));
+            to.iter_mut().zip(image).for_each(|(t, v)| *t = cut(v));
         }
     }));
     Ok(())

@@ -115,8 +115,11 @@ fn rate(lr: f32, lower: f32, upper: f32, r1: f64, r2: f64) -> f64 {
 /// The Euclidean norm; that of half floats is summed in float32, so that it does not overflow.
 fn norm(x: &Tensor) -> Result<f64> {
     let dtype = if x.dtype() == DType::F64 { DType::F64 } else { DType::F32 };
-    let wide = Tensor::empty(x.dims(), dtype, x.device())?;
-    cast(x.span(), wide.span());
+    let mut wide = x.clone();
+    if dtype != x.dtype() {
+        wide = Tensor::empty(x.dims(), dtype, x.device())?;
+        cast(x.span(), wide.span());
+    }
     let sum = Tensor::empty(&[1], dtype, x.device())?;
     reduce(SumSq, wide.span(), &[x.size()], &[true], sum.span());
     Ok(sum.item()?.sqrt())

@@ -123,9 +123,9 @@ fn infer_like(s: &mut crate::ops::infer::Shapes<'_>) -> Result<()> {
             bail!(Param, "lhs_axes and rhs_axes must be as many, got {la:?} and {ra:?}")
         }
         // As in MXNet, one of them alone says nothing.
-        _ if a.len() <= b.len() => b.iter().map(|&n| Some(n)).collect(),
+        _ if a.len() == b.len() => b.iter().map(|&n| Some(n)).collect(),
         _ => {
-            bail!(Shape, "the first input has more axes than the second, got {} and {}", s.ins[0], s.ins[1])
+            bail!(Shape, "both inputs must have as many axes, got {} and {}", s.ins[0], s.ins[1])
         }
     };
     stretch(s, &new)

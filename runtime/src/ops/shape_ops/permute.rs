@@ -167,7 +167,9 @@ params! {
 /// The diagonal of an array of this shape; its length comes last.
 fn diagonal(x: &[usize], k: i64, axis1: usize, axis2: usize) -> Result<View> {
     let (below, right) = (k.min(0).unsigned_abs() as usize, k.max(0) as usize);
-    let len = x[axis1].saturating_sub(below).min(x[axis2].saturating_sub(right));
+    let Some(len) = x[axis1].checked_sub(below).zip(x[axis2].checked_sub(right)).map(|(a, b)| a.min(b)) else {
+        bail!(Shape, "there is no diagonal {k} in shape {}", show(x));
+    };
     let s = row_major(x);
     let keep = |i: &usize| *i != axis1 && *i != axis2;
     let mut v = View::of(x).permuted(&(0..x.len()).filter(keep).collect::<Dims>());

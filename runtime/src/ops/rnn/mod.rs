@@ -1,12 +1,16 @@
 //! Recurrent layers as one operator: all layers, directions and steps at once.
 
+mod composed;
+
 use super::def::{Keep, OpDef, Run};
 use super::infer::{Shapes, Types};
 use super::params::Params;
+use super::samples::{Case, Draw, Fill};
 use super::vjp::{Grads, Vjp};
 use crate::array::Array;
 use crate::dtype::DType;
 use crate::error::Result;
+use crate::fluent::gradients_of;
 use crate::invoke::invoke;
 use crate::kernels::copy::cast;
 use crate::kernels::random::counters;
@@ -72,6 +76,13 @@ impl Rnn {
             bail!(Param, "p is out of range, got {}, want 0 to 1", self.p);
         }
         Ok(())
+    }
+
+    /// The dropout of a call from where it says that its random numbers begin.
+    fn dropped(&self, place: &Tensor) -> Option<Dropout> {
+        let [1, key, counter] = *place.as_slice::<i64>() else { return None };
+        let stream = Stream { key: key as u64, counter: counter as u64 };
+        Some(Dropout { p: f64::from(self.p), stream })
     }
 
     /// The network on data of that width.
@@ -274,6 +285,9 @@ fn kept(ins: &[Tensor], y: &Tensor, kept: &Tensor) -> Kept {
 /// Going back takes all inputs; the first output and the two hidden ones; and the gradients of the visible ones.
 fn grad(d: &Vjp<'_>) -> Result<Grads> {
     let p = d.p::<Rnn>();
+    if d.recorded {
+        return grad_recorded(d);
+    }
     let visible = p.visible();
     let slopes: Vec<Array> = (0..visible).map(|i| d.grad_or_zeros(i)).collect::<Result<_>>()?;
     let mut ins: Vec<&Array> = (0..d.num_inputs()).map(|i| d.input(i)).collect();
@@ -287,6 +301,20 @@ fn grad(d: &Vjp<'_>) -> Result<Grads> {
     };
     grads.resize(d.num_inputs(), None);
     Ok(grads)
+}
+
+fn grad_recorded(d: &Vjp<'_>) -> Result<Grads> {
+    let p = d.p::<Rnn>();
+    let ins: Vec<&Tensor> = (0..d.num_inputs()).map(|i| d.input(i).tensor()).collect();
+    let dims = dims3(ins[0])?;
+    let lengths = lengths(p, &ins, dims[0])?;
+    let dropout = p.dropped(d.output(p.visible() + 1).tensor());
+    let net = Net { lengths: lengths.as_deref(), dropout, ..p.net(dims) };
+    gradients_of(d, |ins| {
+        let (d, arrays) = (ins[0].dtype(), &ins[..2 + p.states()]);
+        let wide: Vec<Array> = arrays.iter().map(|x| x.cast(computed(d))).collect();
+        Ok(composed::outputs(&net, &wide)?.iter().take(p.visible()).map(|y| y.cast(d)).collect())
+    })
 }
 
 fn back_shape(s: &mut Shapes<'_>, skip: usize) -> Result<()> {
@@ -309,11 +337,7 @@ fn run_back(r: &Run<'_>, skip: usize) -> Result<()> {
     let (given, states) = (p.inputs(), p.states());
     let dims = dims3(r.ins[0])?;
     let lengths = lengths(p, r.ins, dims[0])?;
-    let mut net = Net { lengths: lengths.as_deref(), ..p.net(dims) };
-    if let [1, key, counter] = *r.ins[given + 2].as_slice::<i64>() {
-        let stream = Stream { key: key as u64, counter: counter as u64 };
-        net.dropout = Some(Dropout { p: f64::from(p.p), stream });
-    }
+    let net = Net { lengths: lengths.as_deref(), dropout: p.dropped(r.ins[given + 2]), ..p.net(dims) };
     let ins: Vec<Tensor> = r.ins[..2 + states].iter().map(|x| wide(x)).collect::<Result<_>>()?;
     let (y, slopes): (Tensor, Vec<Tensor>) =
         (wide(r.ins[given])?, r.ins[given + 3..].iter().map(|x| wide(x)).collect::<Result<_>>()?);
@@ -342,6 +366,52 @@ fn back_inputs(p: &Params) -> usize {
     p.inputs() + 3 + p.visible()
 }
 
+/// A drawn call; with `smooth` no unit of a network with rnn_relu is near its kink.
+fn case(d: &mut Draw, scale: usize, smooth: bool) -> Case {
+    let mode = d.pick(&["rnn_relu", "rnn_tanh", "lstm", "gru"]);
+    let (steps, batch, width) = (d.size(1, 6), scale * d.size(1, 3), d.size(1, 3));
+    let (hidden, layers, both, lengths) = (scale * d.size(1, 5), d.size(1, 3), d.flip(), d.flip());
+    let set = Rnn {
+        state_size: hidden,
+        num_layers: layers,
+        bidirectional: both,
+        mode: match mode {
+            "lstm" => Mode::Lstm,
+            "gru" => Mode::Gru,
+            _ => Mode::Tanh,
+        },
+        p: 0.0,
+        state_outputs: false,
+        projection_size: None,
+        lstm_state_clip_min: None,
+        lstm_state_clip_max: None,
+        lstm_state_clip_nan: false,
+        use_sequence_length: lengths,
+    };
+    let state = [layers * set.dirs(), batch, hidden];
+    let low = if smooth && mode == "rnn_relu" { 0.1 } else { -0.8 };
+    let mut case = Case::new()
+        .input(&[steps, batch, width], Fill::Real(low, 2.0, &[]))
+        .input(&[set.net([steps, batch, width]).params()], Fill::Real(low, 0.8, &[]))
+        .input(&state, Fill::Real(low, 2.0, &[]));
+    if mode == "lstm" {
+        case = case.real(&state);
+        if d.flip() {
+            case = case.param("lstm_state_clip_min", -0.7).param("lstm_state_clip_max", 0.9);
+        }
+    }
+    if lengths {
+        case = case.input(&[batch], Fill::Whole(0, steps as i64 + 1));
+    }
+    case.param("state_size", hidden)
+        .param("num_layers", layers)
+        .param("bidirectional", both)
+        .param("mode", mode)
+        .param("state_outputs", d.flip())
+        .param("use_sequence_length", lengths)
+        .param("p", d.pick(&[0.0, 0.4]))
+}
+
 const BACK: &[&str] = &[
     "data",
     "parameters",
@@ -366,73 +436,32 @@ table! {
               (rnn_relu); `h' = tanh(a + s)` (rnn_tanh); `c' = σ(f) c + σ(i) tanh(g)`, `h' = σ(o) tanh(c')`, gates i, f, g, o (lstm); \
               `h' = (1 - σ(z)) n + σ(z) h`, `n = tanh(a + σ(r) s)`, gates r, z, n (gru). `parameters` holds all weights W, R of each layer \
               and direction, then all biases b, b'. States are (layers · directions, batch, state_size).")
-        .vjp(Keep::ALL, grad).no_samples("differentiable once only; drawn calls are checked below");
+        .vjp(Keep::ALL, grad).cases(|d| case(d, 1, true));
     RNN_BACK = OpDef::new("_ks_rnn_back", BACK, |r| run_back(r, 0)).params::<Rnn>().arity(back_inputs)
         .outputs(|p| 2 + p.get::<Rnn>().states(), |p| 2 + p.get::<Rnn>().states())
         .shape(|s| back_shape(s, 0)).dtype(back_type)
         .doc("The gradients of RNN by data, parameters and states.")
-        .no_gradient("the second derivative of RNN is not provided").no_samples("tested through RNN");
+        .no_gradient("second order is composed of recorded operators").no_samples("tested through RNN");
     RNN_BACK_INSIDE = OpDef::new("_ks_rnn_back_inside", BACK, |r| run_back(r, 1)).params::<Rnn>().arity(back_inputs)
         .outputs(|p| 1 + p.get::<Rnn>().states(), |p| 1 + p.get::<Rnn>().states())
         .shape(|s| back_shape(s, 1)).dtype(back_type)
         .doc("The gradients of RNN by parameters and states.")
-        .no_gradient("the second derivative of RNN is not provided").no_samples("tested through RNN");
+        .no_gradient("second order is composed of recorded operators").no_samples("tested through RNN");
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::GradReq;
+    use crate::backward::{Options, grad};
     use crate::gradcheck::{Check, gradcheck};
     use crate::invoke::parse_named;
     use crate::kernels::par::with_threads;
-    use crate::ops::samples::{Case, Draw, Fill};
     use crate::simd::{available, with_level};
-
-    fn case(d: &mut Draw, scale: usize) -> Case {
-        let mode = d.pick(&["rnn_relu", "rnn_tanh", "lstm", "gru"]);
-        let (steps, batch, width) = (d.size(1, 6), scale * d.size(1, 3), d.size(1, 3));
-        let (hidden, layers, both, lengths) = (scale * d.size(1, 5), d.size(1, 3), d.flip(), d.flip());
-        let set = Rnn {
-            state_size: hidden,
-            num_layers: layers,
-            bidirectional: both,
-            mode: match mode {
-                "lstm" => Mode::Lstm,
-                "gru" => Mode::Gru,
-                _ => Mode::Tanh,
-            },
-            p: 0.0,
-            state_outputs: false,
-            projection_size: None,
-            lstm_state_clip_min: None,
-            lstm_state_clip_max: None,
-            lstm_state_clip_nan: false,
-            use_sequence_length: lengths,
-        };
-        let state = [layers * set.dirs(), batch, hidden];
-        let mut case = Case::new()
-            .real(&[steps, batch, width])
-            .input(&[set.net([steps, batch, width]).params()], Fill::Real(-0.8, 0.8, &[]))
-            .real(&state);
-        if mode == "lstm" {
-            case = case.real(&state);
-        }
-        if lengths {
-            case = case.input(&[batch], Fill::Whole(0, steps as i64 + 1));
-        }
-        case.param("state_size", hidden)
-            .param("num_layers", layers)
-            .param("bidirectional", both)
-            .param("mode", mode)
-            .param("state_outputs", d.flip())
-            .param("use_sequence_length", lengths)
-            .param("p", d.pick(&[0.0, 0.4]))
-    }
 
     fn draw(seed: u64, scale: usize) -> (Case, Vec<Vec<f64>>, Params) {
         let mut d = Draw::new(seed);
-        let case = case(&mut d, scale);
+        let case = case(&mut d, scale, false);
         let values = case.inputs.iter().map(|i| d.fill(i)).collect();
         let named: Vec<_> = case.params.iter().map(|(n, v)| (*n, v.clone())).collect();
         let params = parse_named(&RNN, &named, case.inputs.len()).unwrap();
@@ -489,6 +518,26 @@ mod tests {
             };
             gradcheck(&f, &xs, Check { order: 1, seed, ..Check::default() })
                 .unwrap_or_else(|e| panic!("{e}: seed {seed} {case:?}"));
+        }
+    }
+
+    #[test]
+    fn recorded_gradients_are_those_of_the_kernel() {
+        for seed in 0..40 {
+            let (case, values, params) = draw(seed, 1);
+            let xs = arrays(&case, &values, DType::F64);
+            xs.iter().for_each(|x| x.attach_grad(GradReq::Write).unwrap());
+            let ins: Vec<&Array> = xs.iter().collect();
+            // In training, so that outputs are dropped between layers.
+            let ys = crate::autograd::mode::record(|| invoke(&RNN, &ins, &params, &[])).unwrap();
+            let heads: Vec<&Array> = ys.iter().collect();
+            let vars = &ins[..2 + params.get::<Rnn>().states()];
+            let of = |create_graph: bool| -> Vec<Vec<f64>> {
+                let options = Options { retain_graph: true, create_graph, train_mode: true };
+                let grads = grad(&heads, &[], vars, options).unwrap();
+                grads.iter().map(Array::to_vec).collect()
+            };
+            near(&of(true), &of(false), 1e-12, &format!("seed {seed} {case:?}"));
         }
     }
 
