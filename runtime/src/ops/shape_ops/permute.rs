@@ -167,7 +167,8 @@ params! {
 /// The diagonal of an array of this shape; its length comes last.
 fn diagonal(x: &[usize], k: i64, axis1: usize, axis2: usize) -> Result<View> {
     let (below, right) = (k.min(0).unsigned_abs() as usize, k.max(0) as usize);
-    let Some(len) = x[axis1].checked_sub(below).zip(x[axis2].checked_sub(right)).map(|(a, b)| a.min(b)) else {
+    let Some(len) = x[axis1].checked_sub(below).zip(x[axis2].checked_sub(right)).map(|(a, b)| a.min(b))
+    else {
         bail!(Shape, "there is no diagonal {k} in shape {}", show(x));
     };
     let s = row_major(x);
