@@ -422,7 +422,7 @@ sub update
         if ($kvstore) {
             my $name = $group->{params_in_order}[$i];
             $kvstore->push($name, $grads, priority => -$i);
-            $kvstore->pull($name, out => $arrays, priority => -$i);
+            $kvstore->pull($name, out => $arrays, priority => -$i, ignore_sparse => 0);
         } else {
             $self->{_updater}->($i * $contexts + $_, $grads->[$_], $arrays->[$_]) for 0 .. $#$arrays;
         }
