@@ -145,6 +145,9 @@ typedef enum {
     KS_LIST_JSON = 7,
 } KsSymbolList;
 
+// A call made ahead of its use.
+typedef struct KsAhead KsAhead;
+
 // One reference to an array.
 typedef struct KsArray KsArray;
 
@@ -629,6 +632,30 @@ int ks_op_invoke_binary(const KsOp *op,
                         KsArray *rhs,
                         KsArray *given,
                         KsArray **out);
+
+// Begins a call of an operator of one output on a thread of its own: `index[i]` is the index of the parameter that gets `values[i]`.
+// Nobody may write the inputs until it has ended; their handles may be freed at once. It is not recorded. `*out` is the caller's, to be
+// freed with ks_ahead_free. Fails for an operator that draws random numbers, changes its inputs or has several outputs; what else is
+// wrong is found when the call runs, and told by ks_ahead_wait.
+// Requires: `inputs` points to `num_inputs` handles, `index` and `values` to `num_params` of each; `out` is writable.
+int ks_ahead_new(const KsOp *op,
+                 size_t num_inputs,
+                 KsArray *const *inputs,
+                 size_t num_params,
+                 const uint32_t *index,
+                 const KsValue *values,
+                 KsAhead **out);
+
+// Waits until the call has ended and puts its output into `*out`, which is the caller's, to be freed with ks_array_free. The call is
+// used up, whether this fails or not, and still to be freed. In a process that was forked meanwhile it is made here. Fails with the
+// failure of the call, or when it was waited for before.
+// Requires: `a` is a call made ahead; `out` is writable.
+int ks_ahead_wait(KsAhead *a,
+                  KsArray **out);
+
+// Frees a call made ahead, after waiting for it. NULL is fine; freeing one twice is the caller's fault.
+// Requires: `a` is NULL or a call made ahead, not used afterwards.
+void ks_ahead_free(KsAhead *a);
 
 // Sum of products of `n` arrays as `equation` says, such as `ij,jk->ik`, NumPy's rules: letters and `...`, and without
 // `->` the letters that occur once. It is recorded as the operators that it is made of. `*out` is the caller's, to be

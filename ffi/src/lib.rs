@@ -28,6 +28,8 @@ pub mod reflect;
 
 pub mod op;
 
+pub mod ahead;
+
 pub mod einsum;
 
 pub mod autograd;

@@ -44,7 +44,11 @@ unsafe fn value(v: &KsValue) -> Result<Value> {
 ///
 /// # Safety
 /// `index` and `values` point to `n` of each.
-unsafe fn values(n: usize, index: *const u32, values: *const KsValue) -> Result<Vec<(usize, Value)>> {
+pub(crate) unsafe fn values(
+    n: usize,
+    index: *const u32,
+    values: *const KsValue,
+) -> Result<Vec<(usize, Value)>> {
     // SAFETY: the caller's promise.
     let (index, values) = unsafe { (slice(index, n, "index")?, slice(values, n, "values")?) };
     // SAFETY: the caller's promise.

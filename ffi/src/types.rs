@@ -13,6 +13,11 @@ pub struct KsParams {
     _private: [u8; 0],
 }
 
+/// A call made ahead of its use.
+pub struct KsAhead {
+    _private: [u8; 0],
+}
+
 /// Bytes in memory.
 pub struct KsBuffer {
     _private: [u8; 0],

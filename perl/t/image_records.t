@@ -124,6 +124,67 @@ is_deeply((<$greys>)->data->[0]->shape, [7, 1, 3, 3], 'one channel');
 my $bad = mx->io->ImageRecordIter({ path_imgrec => "$dir/bad.rec", data_shape => [3, 2, 2], batch_size => 3 });
 dies_with(sub { $bad->next }, qr/picture 2: a JPEG or PNG picture is wanted/, 'which picture is none');
 
+# -- borders, scales, and parts of any size
+
+my @all = map { $_->transpose([2, 0, 1]) } @pictures;
+my %whole = (path_imgrec => "$dir/a.rec", batch_size => 7, inter_method => 0);
+my $bordered =
+    (mx->io->ImageRecordUInt8Iter({ %whole, data_shape => [3, 12, 16], pad => 2, fill_value => 9 })->next)->data->[0]
+    ->at(0)->aspdl;
+is_deeply([$bordered->slice('2:13,2:9')->list], [$all[0]->aspdl->list], 'a picture');
+is($bordered->double->sum - $all[0]->aspdl->double->sum, 9 * 3 * (12 * 16 - 8 * 12), 'in a border');
+is_deeply(
+    [
+        (batches('ImageRecordUInt8Iter', %whole, data_shape => [3, 4, 4], min_random_scale => 2, max_random_scale => 2))
+        [0]->slice(',,,0')->list
+    ],
+    [
+        nd->image->resize(
+            $pictures[0]->slice_axis(axis => 0, begin => 3, end => 5)->slice_axis(axis => 1, begin => 5, end => 7),
+            [4, 4], 0, 0)->transpose([2, 0, 1])->aspdl->list
+    ],
+    'twice as large'
+);
+{
+    srand 6;
+    my %seen;
+    for (1 .. 30) {
+        my ($x) = batches(
+            'ImageRecordUInt8Iter', %whole,
+            data_shape => [3, 8, 8],
+            random_resized_crop => 1,
+            min_random_area => 0.1,
+            max_random_area => 0.5,
+            max_aspect_ratio => 0.3
+        );
+        my $part = $x->slice(',,,1');
+        my $down = $part->slice(',,(1),(0)')->slice('(0),')->double;    # 5 times the row
+        my $rows = 1 + ($down->at(7) - $down->at(0)) / 5;
+        $seen{$rows}++;
+    }
+    cmp_ok(scalar keys %seen, '>', 3, 'parts of several sizes');
+    ok(!(grep { $_ > 9 } keys %seen), 'none larger than allowed');
+    my ($square) =
+        batches('ImageRecordUInt8Iter', %whole, data_shape => [3, 6, 6], min_crop_size => 3, max_crop_size => 3);
+    is_deeply(
+        [$square->slice(',,(1),(0)')->slice('(0),')->list],
+        [map { 5 * $_ } 2, 2, 3, 3, 4, 4],
+        'a square from the middle'
+    );
+}
+dies_with(
+    sub {
+        mx->io->ImageRecordIter({ %whole, data_shape => [3, 4, 4], random_resized_crop => 1, max_aspect_ratio => 2 });
+    },
+    qr/aspect ratios from -1 to 3/,
+    'ratios below 0'
+);
+dies_with(
+    sub { mx->io->ImageRecordIter({ %whole, data_shape => [3, 4, 4], min_random_scale => 2 }) },
+    qr/min_random_scale and max_random_scale got 2 1/,
+    'falling ranges'
+);
+
 # -- pictures with boxes
 
 {
@@ -155,14 +216,176 @@ is_close($turned->at(0), [3, 6, 5, 7, 2, 5, 1, 0.6, 0.2, 0.9, 0.8, (-2) x 13], '
 is_close($mirrored, nd->reverse($data, axis => 3), 'which is');
 my %box = (path_imgrec => "$dir/box.rec", data_shape => [3, 6, 5], batch_size => 2);
 dies_with(
-    sub { mx->io->ImageDetRecordIter({ %box, rand_crop_prob => 0.5 }) },
-    qr/rand_crop_prob is not there/,
-    'what is not there is said'
-);
-dies_with(
     sub { mx->io->ImageDetRecordIter({ %box, label_pad_width => 5 }) },
     qr/label_pad_width got 5/,
     'too little room'
 );
+
+# -- windows out of pictures with boxes, and around them: the bright part of a dark picture stays where its box says
+
+sub bright
+{
+    my ($height, $width, @box) = @_;
+    my $pixels = PDL->zeroes(PDL::byte(), 3, $width, $height);
+    my ($l, $t, $r, $b) = @box;
+    $pixels->slice(':,' . ($l * $width) . ':' . ($r * $width - 1) . ',' . ($t * $height) . ':' . ($b * $height - 1)) .=
+        255;
+    return nd->array($pixels, dtype => 'uint8');
+}
+my @objects = ([0.25, 0.25, 0.5, 0.75], [0.5, 0.25, 0.75, 0.5]);
+{
+    my $writer = mx->recordio->MXRecordIO("$dir/bright.rec", 'w');
+    for my $i (0, 1) {
+        $writer->write(
+            mx->recordio->pack_img(
+                AI::MXNet::IRHeader->new(0, [2, 5, $i, @{ $objects[$i] }], $i, 0),
+                bright(40, $i ? 40 : 80, @{ $objects[$i] }),
+                img_fmt => '.png'
+            )
+        );
+    }
+}
+my %bright = (
+    path_imgrec => "$dir/bright.rec",
+    data_shape => [3, 64, 64],
+    batch_size => 2,
+    inter_method => 0,
+    fill_value => 0
+);
+
+# How much brighter the inside of the boxes is than the outside, a pixel from the edges, and the boxes.
+sub contrast
+{
+    my $iter = mx->io->ImageDetRecordIter({ %bright, @_ });
+    my (@contrasts, @boxes);
+    for (1 .. 20) {
+        my $batch = $iter->next // do { $iter->reset; $iter->next };
+        for my $i (0, 1) {
+            my $row = $batch->label->[0]->at($i)->aspdl;
+            next if $row->at(3) < 7;
+            my ($l, $t, $r, $b) = map { 64 * $row->at(7 + $_) } 0 .. 3;
+            my ($x, $y) = (PDL->xvals(64, 64) + 0.5, PDL->yvals(64, 64) + 0.5);
+            my $inside = ($x > $l + 2) & ($x < $r - 2) & ($y > $t + 2) & ($y < $b - 2);
+            my $outside = ($x < $l - 2) | ($x > $r + 2) | ($y < $t - 2) | ($y > $b + 2);
+            my $red = $batch->data->[0]->at($i)->at(0)->aspdl;
+            push @contrasts, $red->where($inside)->min if $inside->any;
+            push @contrasts, 255 - $red->where($outside)->max if $outside->any;
+            push @boxes, [$l, $t, $r, $b];
+        }
+    }
+    return (\@contrasts, \@boxes);
+}
+srand 3;
+for my $case (
+    ['nothing', 40],
+    ['borders', 40, rand_pad_prob => 1, max_pad_scale => 3],
+    [
+        'crops', 40,
+        rand_crop_prob => 1,
+        min_crop_scales => 0.3,
+        max_crop_aspect_ratios => 2,
+        min_crop_aspect_ratios => 0.5
+    ],
+    [
+        'all at once', 40,
+        rand_pad_prob => 0.7,
+        max_pad_scale => 2,
+        rand_crop_prob => 0.7,
+        num_crop_sampler => 2,
+        min_crop_scales => [0.4, 0.6],
+        max_crop_scales => '(0.6, 1.0)',
+        min_crop_object_coverages => [0.5, 0],
+        rand_mirror_prob => 0.5
+    ],
+    )
+{
+    my ($what, $count, %option) = @$case;
+    my ($contrasts, $boxes) = contrast(%option);
+    is(@$boxes, $count, "$what: no picture loses its object");
+    ok(!(grep { $_ != 255 } @$contrasts), 'which is where its box says');
+    my %places = map { ("@$_" => 1) } @$boxes;
+    cmp_ok(scalar keys %places, $what eq 'nothing' ? '<' : '>', 10, 'at another place each time');
+}
+{
+    my (undef, $boxes) = contrast(
+        rand_crop_prob => 1,
+        min_crop_scales => 0.5,
+        max_crop_scales => 0.5,
+        min_crop_object_coverages => 1,
+        max_crop_trials => 500
+    );
+    ok(!(grep { my $area = ($_->[2] - $_->[0]) * ($_->[3] - $_->[1]) / 64**2; $area < 0.24 } @$boxes),
+        'whole objects in half a picture');
+    (undef, $boxes) = contrast(rand_crop_prob => 1, min_crop_overlaps => 0.9, max_crop_trials => 3);
+    my %places = map { ("@$_" => 1) } @$boxes;
+    cmp_ok(scalar keys %places, '<=', 6, 'where no window suits, the picture stays whole');
+}
+for my $refused (
+    [{ rand_crop_prob => 2 }, qr/rand_crop_prob got 2, want 0 to 1/],
+    [{ max_pad_scale => 0.5 }, qr/max_pad_scale got 0.5, want at least 1/],
+    [{ min_crop_scales => 0.9, max_crop_scales => 0.1 }, qr/min_crop_scales and max_crop_scales got 0.9 and 0.1/],
+    [
+        { num_crop_sampler => 3, min_crop_scales => [0.1, 0.2] },
+        qr/min_crop_scales got 2 numbers, want 1 or num_crop_sampler, 3/
+    ],
+    [{ crop_emit_mode => 'edge' }, qr/crop_emit_mode got edge, want center or overlap/],
+    )
+{
+    my ($option, $why) = @$refused;
+    dies_with(sub { mx->io->ImageDetRecordIter({ %bright, %$option }) }, $why, join ' ', sort keys %$option);
+}
+is_deeply(
+    [AI::MXNet::IO::Boxes::seen([0.5, 0, 1, 1], [[7, 0.25, 0, 0.65, 1, 'more']], 0.3)],
+    [[7, 0, 0, 0.3, 1, 'more']],
+    'what is left of a box'
+);
+is_deeply([AI::MXNet::IO::Boxes::seen([0.5, 0, 1, 1], [[7, 0.25, 0, 0.65, 1]])], [], 'unless its middle is outside');
+is_deeply(AI::MXNet::IO::Boxes::through([0, 0, 0.5, 2], [0.5, 0.5, 1, 1]), [0.25, 1, 0.5, 2], 'a window in a window');
+
+# -- reading ahead
+
+{
+    my %six = (
+        path_imgrec => "$dir/a.rec",
+        data_shape => [3, 6, 5],
+        batch_size => 2,
+        rand_crop => 1,
+        rand_mirror => 1,
+        shuffle => 1
+    );
+    my @runs = map {
+        srand 8;
+        my $iter = mx->io->ImageRecordIter({ %six, prefetch_buffer => $_ });
+        my @numbers;
+        for (1, 2) {
+            while (defined(my $batch = <$iter>)) {
+                push @numbers, $batch->data->[0]->aspdl->list, $batch->label->[0]->aspdl->list;
+            }
+            $iter->reset;
+        }
+        \@numbers;
+    } 0, 4;
+    is_deeply($runs[1], $runs[0], 'the same pictures as without');
+    my $iter = mx->io->ImageRecordIter({ %six, shuffle => 0, rand_crop => 0, rand_mirror => 0, round_batch => 0 });
+    my $first = (<$iter>)->data->[0]->aspdl->copy;
+    pipe my $read, my $write;
+    my $child = fork // die "no fork: $!";
+    if (not $child) {
+        close $read;
+        print {$write} join ' ', map { $_->data->[0]->sum->asscalar } @{$iter};
+        close $write;
+        require POSIX;
+        POSIX::_exit(0);
+    }
+    close $write;
+    my @here = map { $_->data->[0]->sum->asscalar } @{$iter};
+    is(do { local $/ = undef; <$read> }, "@here", 'a child reads on as its parent does');
+    waitpid $child, 0;
+    $iter->reset;
+    is_deeply([(<$iter>)->data->[0]->aspdl->list], [$first->list], 'another pass begins at the beginning');
+    my $torn = mx->io->ImageRecordIter({ path_imgrec => "$dir/bad.rec", data_shape => [3, 2, 2], batch_size => 1 });
+    is(scalar(map { $torn->next } 1, 2), 2, 'a bad picture ahead does not hurt the batches before it');
+    dies_with(sub { $torn->next }, qr/a JPEG or PNG picture is wanted/, 'and fails in its own');
+}
 
 done_testing;

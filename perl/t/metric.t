@@ -111,4 +111,10 @@ dies_with(sub { mx->metric->create(['acc'])->get_metric(1) }, qr/index 1 is out 
     'a metric that there is not');
 is(mx->metric->create(['acc', 'f1'])->get_metric(1)->name, 'f1', 'one that there is');
 
+is(
+    ref mx->metric->create(JSON::PP->new->encode(mx->metric->create($_)->get_config)),
+    ref mx->metric->create($_),
+    "$_ from its configuration"
+) for qw(acc ce f1 mae mse rmse nll_loss loss pearsonr perplexity mcc);
+
 done_testing;

@@ -17,11 +17,20 @@ my $x = nd->ones([2, 3]);
 
 dies_with(sub { nn->Dense() }, qr/^Dense: Attribute \(units\) is required/, 'what is missing');
 dies_with(sub { nn->Dense('four') }, qr/^Dense: Attribute \(units\) .*'DimSize' with value four/, 'another type');
-dies_with(sub { nn->Dense(4, activaton => 'relu') }, qr/got 4, activaton, relu .*Dense.*by name: activation, /, 'a misspelt option');
+dies_with(
+    sub { nn->Dense(4, activaton => 'relu') },
+    qr/got 4, activaton, relu .*Dense.*by name: activation, /,
+    'a misspelt option'
+);
 dies_with(sub { mx->optimizer->SGD(learning_rate => 'fast') }, qr/\(learning_rate\) .*with value fast/, 'an optimizer');
 dies_with(sub { mx->init->Xavier(magnitude => 'big') }, qr/^Xavier: Attribute \(magnitude\)/, 'an initializer');
 dies_with(sub { mx->callback->Speedometer('x') }, qr/\(batch_size\) .*with value x/, 'a callback');
-dies_with(sub { mx->io->DataDesc('a', [1], dtype => 'float') }, qr/^DataDesc: Attribute \(dtype\)/, 'a description of data');
+dies_with(
+    sub { mx->io->DataDesc('a', [1], dtype => 'float') },
+    qr/^DataDesc: Attribute \(dtype\)/,
+    'a description of data'
+);
+
 for my $case (
     [SGD => sub { mx->optimizer->SGD(lr => 1) }, qr/SGD: it has no lr, but .*learning_rate/],
     [L2Loss => sub { gluon->loss->L2Loss(wieght => 1) }, qr/L2Loss: it has no wieght, but batch_axis, .*weight/],
@@ -51,11 +60,23 @@ like($@, qr/Attribute \(width\)/, 'dies as Mouse has it');
 # -- blocks
 
 dies_with(sub { nn->Dense(4)->($x) }, qr/Parameter 'dense\d+_weight' has not been initialized/, 'no initialize');
-dies_with(sub { nn->Dense(4)->initialize(ctx => mx->cpu) }, qr/initialize: got ctx first, want the initializer before it/, 'initialize by name alone');
-dies_with(sub { filled(nn->Dense(4, in_units => 5))->($x) }, qr/FullyConnected: Shape inconsistent, input 1 got \(4,5\), want \(4,3\)/, 'another width');
+dies_with(
+    sub { nn->Dense(4)->initialize(ctx => mx->cpu) },
+    qr/initialize: got ctx first, want the initializer before it/,
+    'initialize by name alone'
+);
+dies_with(
+    sub { filled(nn->Dense(4, in_units => 5))->($x) },
+    qr/FullyConnected: Shape inconsistent, input 1 got \(4,5\), want \(4,3\)/,
+    'another width'
+);
 dies_with(sub { filled(nn->Conv2D(4, 3))->($x) }, qr/conv\d+_fwd: .*\(2,3\)/, 'too few axes');
 dies_with(sub { filled(nn->Dense(4))->(PDL->ones(3, 2)) }, qr/either Symbol or NDArray, but got \[PDL\]/, 'a PDL');
-dies_with(sub { filled(gluon->rnn->LSTM(5))->($x) }, qr/LSTM: inputs got shape \(2,3\), want three axes, TNC/, 'a sequence without an axis');
+dies_with(
+    sub { filled(gluon->rnn->LSTM(5))->($x) },
+    qr/LSTM: inputs got shape \(2,3\), want three axes, TNC/,
+    'a sequence without an axis'
+);
 dies_with(
     sub { filled(nn->Dense(4, in_units => 3))->(nd->ones([2, 3], ctx => mx->cpu(1))) },
     qr/was not initialized on context cpu\(1\). It was only initialized on cpu\(0\)/,
@@ -81,11 +102,23 @@ is_close($l2->(nd->ones([2, 1]), nd->zeros([2])), [0.5, 0.5], 'a column and a ro
 {
     my $net = filled(nn->Dense(4, in_units => 3));
     my $trainer = gluon->Trainer($net->collect_params, 'sgd');
-    dies_with(sub { $trainer->step }, qr/step: got nothing, want the size of the batch/, 'a step without the size of a batch');
+    dies_with(
+        sub { $trainer->step },
+        qr/step: got nothing, want the size of the batch/,
+        'a step without the size of a batch'
+    );
     dies_with(sub { $trainer->step(0) }, qr/step: got 0/, 'of none');
-    dies_with(sub { gluon->Trainer($net->collect_params, 'sgdd') }, qr/Cannot find optimizer sgdd/, 'an optimizer that there is not');
+    dies_with(
+        sub { gluon->Trainer($net->collect_params, 'sgdd') },
+        qr/Cannot find optimizer sgdd/,
+        'an optimizer that there is not'
+    );
 }
-dies_with(sub { my $v = nd->ones([2]); autograd->grad($v * 2, $v) }, qr/variable 0 is not in a computational graph/, 'no record');
+dies_with(
+    sub { my $v = nd->ones([2]); autograd->grad($v * 2, $v) },
+    qr/variable 0 is not in a computational graph/,
+    'no record'
+);
 
 # -- symbols
 
@@ -95,7 +128,10 @@ my $net = mx->sym->FullyConnected(mx->sym->var('data'), num_hidden => 3, name =>
     ok(!eval { $net->simple_bind(ctx => mx->cpu, shapes => { dta => [2, 3] }) }, 'a shape for a misspelt argument');
     like($@, qr/there is no argument dta/, 'which is named');
 }
-dies_with(sub { AI::MXNet::Gluon::ModelZoo::Vision->get_model('resnet19_v1') }, qr/resnet19_v1 is not present .*resnet18_v1/, 'a network')
-    if require AI::MXNet::Gluon::ModelZoo;
+dies_with(
+    sub { AI::MXNet::Gluon::ModelZoo::Vision->get_model('resnet19_v1') },
+    qr/resnet19_v1 is not present .*resnet18_v1/,
+    'a network'
+) if require AI::MXNet::Gluon::ModelZoo;
 
 done_testing;

@@ -75,6 +75,81 @@ needs_operators(qw(FullyConnected SoftmaxOutput Convolution BatchNorm Pooling));
     cmp_ok($last, '<', $first / 2, 'the loss goes down');
 }
 
+# -- what a monitor sees of a pass: outputs, gradients of all inputs, arguments
+{
+    my $net = mx->sym->Variable('data');
+    for my $i (0, 1) {
+        $net = mx->sym->FullyConnected($net, name => "fc_$i", num_hidden => 2);
+        $net = mx->sym->Activation($net, act_type => 'sigmoid', name => "act_$i");
+    }
+    my $module = mx->mod->Module(symbol => mx->sym->LinearRegressionOutput($net, name => 'softmax', grad_scale => 2));
+    $module->bind(data_shapes => [['data', [1, 2]]], label_shapes => [['softmax_label', [1, 2]]]);
+    $module->init_params;
+    my $monitor = mx->mon->Monitor(1, stat_func => sub { AI::MXNet::NDArray->mean($_[0]) }, pattern => '.*');
+    $module->install_monitor($monitor);
+    $monitor->tic;
+    $module->forward_backward(
+        mx->io->DataBatch(data => [nd->array([[0.05, 0.1]])], label => [nd->array([[0.01, 0.99]])]));
+    my @seen = map { $_->[1] } @{ $monitor->toc };
+    my %count;
+
+    for my $name (qw(act_0 act_1 data fc_0 fc_1 softmax)) {
+        $count{$name} = grep { /^$name/ } @seen;
+    }
+    is_deeply(
+        \%count,
+        { act_0 => 2, act_1 => 2, data => 1, fc_0 => 6, fc_1 => 6, softmax => 4 },
+        'a monitor sees all of a pass'
+    );
+    is(@seen, 21, 'and each once');
+}
+
+# -- sparse data and weights learn what dense ones do, with a store and without, on one context and two
+{
+    my ($rows, $columns) = (12, 20);
+    srand 4;
+    my (@data, @columns, @begin, @labels);
+    for my $row (0 .. $rows - 1) {
+        push @begin, scalar @columns;
+        my %columns = map { (int rand $columns) => 1 } 1 .. 4;
+        push @columns, sort { $a <=> $b } keys %columns;
+        push @data, map { rand } keys %columns;
+        push @labels, $row % 2;
+    }
+    my $sparse = nd->sparse->csr_matrix([\@data, \@columns, [@begin, scalar @columns]], shape => [$rows, $columns]);
+    my $start = { weight => nd->ones([$columns, 2]) * 0.1, bias => nd->zeros([2]) };
+    my $learn = sub {
+        my ($is_sparse, %option) = @_;
+        my $weight = mx->sym->Variable('weight', shape => [$columns, 2], $is_sparse ? (stype => 'row_sparse') : ());
+        my $dot = mx->sym->dot(mx->sym->Variable('data', $is_sparse ? (stype => 'csr') : ()), $weight);
+        my $net = mx->sym->SoftmaxOutput(mx->sym->broadcast_add($dot, mx->sym->Variable('bias', shape => [2])),
+            name => 'softmax');
+        my $iter = mx->io->NDArrayIter(
+            $is_sparse ? $sparse : $sparse->tostype('default'), nd->array(\@labels),
+            batch_size => 4,
+            last_batch_handle => 'discard'
+        );
+        my $module = mx->mod->Module($net, context => $option{context} // mx->cpu);
+        $module->bind(data_shapes => $iter->provide_data, label_shapes => $iter->provide_label);
+        $module->init_params(arg_params => $start);
+        $module->init_optimizer(kvstore => $option{kvstore} // 'local', optimizer_params => { learning_rate => 1 });
+
+        for (1 .. 3) {
+            $iter->reset;
+            while (defined(my $batch = <$iter>)) {
+                $module->forward_backward($batch);
+                $module->update;
+            }
+        }
+        return ($module->get_params)[0]{weight}->tostype('default');
+    };
+    my $dense = $learn->(0);
+    cmp_ok(($dense - 0.1)->norm->asscalar, '>', 0.5, 'dense weights learn');
+    is_close($learn->(1), $dense, 'sparse ones the same', 1e-5);
+    is_close($learn->(1, kvstore => mx->kv->create('local')), $dense, 'with a store', 1e-5);
+    is_close($learn->(1, context => [mx->cpu(0), mx->cpu(1)]), $dense, 'on two contexts', 1e-5);
+}
+
 # -- executors for contexts, with shapes as pairs
 {
     my $net = mx->sym->SoftmaxOutput(mx->sym->FullyConnected(mx->sym->Variable('data'), num_hidden => 2, name => 'fc'),

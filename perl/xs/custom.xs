@@ -23,6 +23,21 @@ PPCODE:
     for (i = 0; i < outs.n; i++)
         PUSHs(sv_2mortal(keshi_wrap(recorded[i])));
 
+ # ahead($name, \@arrays, \%params): a call that runs on a thread of its own, until its ->wait gives what it made
+void
+ahead(const char *name, SV *arrays, SV *params)
+PPCODE:
+    const Operator *op = keshi_operator_named(aTHX_ name);
+    Arrays ins = keshi_arrays(aTHX_ arrays, name, FALSE);
+    KsAhead *out;
+    Call call;
+    if (!SvROK(params) || SvTYPE(SvRV(params)) != SVt_PVHV)
+        keshi_fail(aTHX_ "%s: got %s, want a hash of parameters", name, keshi_kind(aTHX_ params));
+    keshi_begin_call(aTHX_ &call, op, 0);
+    keshi_hash_args(aTHX_ &call, (HV *)SvRV(params));
+    CHECK(ks_ahead_new(op->op, ins.n, ins.a, call.num_params, call.index, call.values, &out));
+    RETURN_SV(keshi_wrap_graph(aTHX_ &keshi_ahead_kind, out));
+
 SV *
 einsum(const char *equation, SV *operands)
 CODE:
@@ -139,5 +154,16 @@ CODE:
     KsBuffer *buffer;
     CHECK(ks_profile_trace(reset, &buffer));
     RETVAL = keshi_take_buffer(aTHX_ buffer);
+OUTPUT:
+    RETVAL
+
+MODULE = AI::MXNet::Keshi  PACKAGE = AI::MXNet::Keshi::Ahead
+
+SV *
+wait(SV *self)
+CODE:
+    KsArray *out;
+    CHECK(ks_ahead_wait((KsAhead *)keshi_graph_arg(aTHX_ self, &keshi_ahead_kind, "wait"), &out));
+    RETVAL = keshi_wrap(out);
 OUTPUT:
     RETVAL

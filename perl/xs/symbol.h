@@ -1,10 +1,10 @@
-/* Symbols, executors and callable symbols inside Perl scalars, and lists of Perl values for their functions.
+/* Symbols, executors, callable symbols and calls made ahead inside Perl scalars, and lists of Perl values for their functions.
  *
  * Texts go through as bytes, as MXNet has them in its files; what is not UTF-8 is taken for Latin-1. */
 
 typedef struct { MGVTBL vtbl; const char *class; void (*free)(void *); int (*retain)(void *, void **); } Kind;
 
-static Kind keshi_symbol_kind, keshi_executor_kind, keshi_cached_kind;
+static Kind keshi_symbol_kind, keshi_executor_kind, keshi_cached_kind, keshi_ahead_kind;
 
 static const Kind *keshi_kind_of(const MAGIC *mg)
 {
@@ -21,7 +21,7 @@ static int keshi_graph_free(pTHX_ SV *sv, MAGIC *mg)
 }
 
 #ifdef USE_ITHREADS
-/* A new thread has its own handle on each symbol; executors and callable symbols stay with the thread that made them. */
+/* A new thread has its own handle on each symbol; the others stay with the thread that made them. */
 static int keshi_graph_dup(pTHX_ MAGIC *mg, CLONE_PARAMS *param)
 {
     void *other = NULL;
@@ -37,6 +37,8 @@ static int keshi_symbol_retain(void *s, void **out) { return ks_symbol_retain((K
 static void keshi_symbol_free(void *s) { ks_symbol_free((KsSymbol *)s); }
 static void keshi_executor_free(void *e) { ks_executor_free((KsExecutor *)e); }
 static void keshi_cached_free(void *c) { ks_cached_op_free((KsCachedOp *)c); }
+
+static void keshi_ahead_free(void *a) { ks_ahead_free((KsAhead *)a); }
 
 static void keshi_set_kind(Kind *kind, const char *class, void (*release)(void *), int (*retain)(void *, void **))
 {
@@ -54,6 +56,7 @@ static void keshi_set_kinds(void)
     keshi_set_kind(&keshi_symbol_kind, "AI::MXNet::Symbol", keshi_symbol_free, keshi_symbol_retain);
     keshi_set_kind(&keshi_executor_kind, "AI::MXNet::Keshi::Executor", keshi_executor_free, NULL);
     keshi_set_kind(&keshi_cached_kind, "AI::MXNet::Keshi::CachedOp", keshi_cached_free, NULL);
+    keshi_set_kind(&keshi_ahead_kind, "AI::MXNet::Keshi::Ahead", keshi_ahead_free, NULL);
 }
 
 /* Gives `handle` to the body of an object. */

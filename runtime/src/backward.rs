@@ -132,7 +132,7 @@ pub fn grad(
     options: Options,
 ) -> Result<Vec<Array>> {
     let missing = |(i, g): (usize, Option<Array>)| {
-        g.ok_or_else(|| err!(Autograd, "grad: variable {i} is not reached from the heads"))
+        g.ok_or_else(|| err!(Autograd, "variable {i} is not reached from the heads"))
     };
     grad_where_reached(heads, head_grads, vars, options)?.into_iter().enumerate().map(missing).collect()
 }
@@ -147,9 +147,7 @@ pub fn grad_where_reached(
     let edges: Vec<Edge> = vars
         .iter()
         .enumerate()
-        .map(|(i, v)| {
-            v.edge().ok_or_else(|| err!(Autograd, "grad: variable {i} is not in a computational graph"))
-        })
+        .map(|(i, v)| v.edge().ok_or_else(|| err!(Autograd, "variable {i} is not in a computational graph")))
         .collect::<Result<_>>()?;
     let mut found: Vec<Option<Array>> = vec![None; vars.len()];
     let visit = |node: &Arc<Node>, slots: &mut Slots, _: &mut Pieces| {

@@ -1,7 +1,7 @@
 //! Keshi: a CPU tensor runtime with a dynamic autograd tape.
 //!
 //! A module may use only what stands above it here: `error dtype device`, `rng`, `shape`, `storage`, `tensor`, `serialize`,
-//! `files`, `simd`, `kernels`, `rows`, `ops`, `autograd`, `array`, `watch`, `trace`, `invoke`, `backward`, `fluent`, `views`, `custom`,
+//! `files`, `simd`, `kernels`, `rows`, `ops`, `autograd`, `array`, `watch`, `trace`, `invoke`, `ahead`, `backward`, `fluent`, `views`, `custom`,
 //! `einsum`, `gradcheck`, `fused`, `graph`. One knot is allowed:
 //! gradient rules in `ops` are written with [`Array`]s and the calls of `fluent`.
 
@@ -29,6 +29,7 @@ pub mod ops;
 
 pub mod autograd;
 
+pub mod ahead;
 pub mod array;
 pub mod backward;
 pub mod custom;

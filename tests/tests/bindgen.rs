@@ -113,6 +113,9 @@ exports! {
     ks_fail(_, _);
     ks_save_as(_, _, _, _, _, _);
     ks_list_sparse(_, _, _);
+    ks_ahead_new(_, _, _, _, _, _, _);
+    ks_ahead_wait(_, _);
+    ks_ahead_free(_);
     ks_einsum(_, _, _, _);
     ks_record_function(_, _, _, _, _, _, _, _, _);
     ks_set_nan_check(_, _);

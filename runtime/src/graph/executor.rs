@@ -303,7 +303,7 @@ impl Executor {
         Ok(())
     }
 
-    /// Tells a monitor the gradients of a call's inputs, as `name_backward_input`; of those that have none, zeros.
+    /// Tells a monitor the gradients of a call's inputs, as `name_backward_input`; of those that have none, or want none, zeros.
     fn show_gradients(
         &self,
         monitor: &Monitor,
@@ -316,12 +316,13 @@ impl Executor {
         };
         let node = &self.plan.order.nodes[i];
         for (k, (edge, grad)) in call.edges.iter().zip(grads).enumerate() {
-            let grad = match (edge, grad) {
-                (None, _) => continue,
-                (Some(_), Some(grad)) => grad.detach(),
-                (Some(_), None) => {
-                    Array::zeros(&call.in_metas[k].dims, call.in_metas[k].dtype, self.devices[i])?
-                }
+            if call.op.mutates.contains(&k) {
+                continue;
+            }
+            let meta = &call.in_metas[k];
+            let grad = match grad.as_ref().filter(|_| edge.is_some()) {
+                Some(grad) => grad.detach(),
+                None => Array::zeros(&meta.dims, meta.dtype, self.devices[i])?,
             };
             monitor(&format!("{}_backward_{}", node.name, input_name(call.op, k)), &grad)?;
         }

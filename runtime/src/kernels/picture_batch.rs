@@ -7,6 +7,7 @@ use super::resize::{Images, Interp, resize};
 use crate::dtype::Elem;
 use crate::error::{Error, Result};
 use crate::storage::Span;
+use std::ops::Range;
 use std::sync::Mutex;
 
 /// What every picture of the batch becomes.
@@ -35,6 +36,17 @@ pub struct Place {
     pub down: Option<f64>,
     /// Whether columns come in opposite order.
     pub mirrored: bool,
+    /// Instead of all that: a part of the picture that is squeezed into the frame.
+    pub window: Option<Window>,
+}
+
+/// A part of a picture: where it begins and ends, as parts of the picture's sides. It may reach beyond them.
+#[derive(Clone, Copy)]
+pub struct Window {
+    /// Left, top, right, bottom; right of the left and below the top.
+    pub edges: [f64; 4],
+    /// What stands in all channels where there is no picture.
+    pub fill: u8,
 }
 
 /// Rows of pixels.
@@ -116,11 +128,48 @@ impl Sheet {
     }
 }
 
+impl Sheet {
+    /// That part of the picture, at least a pixel of it, with a border where it reaches beyond.
+    fn part(self, window: Window) -> Result<Sheet> {
+        // The pixels from one edge to the other, which may be none of the picture's.
+        let run = |from: f64, to: f64, side: usize| {
+            let at = |part: f64| (part * side as f64).round() as i64;
+            at(from)..at(to).max(at(from).saturating_add(1))
+        };
+        let [left, top, right, bottom] = window.edges;
+        let (x, y) = (run(left, right, self.width), run(top, bottom, self.height));
+        let (width, height) = (x.end.abs_diff(x.start) as usize, y.end.abs_diff(y.start) as usize);
+        if width > LONGEST || height > LONGEST || width * height > MOST {
+            bail!(
+                Shape,
+                "a window of {width}x{height} pixels is not cut, want at most {LONGEST} along a side and {MOST} in all"
+            );
+        }
+        let channels = self.channels;
+        let mut to = Sheet { height, width, channels, pixels: vec![window.fill; height * width * channels] };
+        let inside = |run: &Range<i64>, side: usize| run.start.max(0)..run.end.min(side as i64);
+        let (across, down) = (inside(&x, self.width), inside(&y, self.height));
+        if across.is_empty() {
+            return Ok(to);
+        }
+        let bytes = (across.end - across.start) as usize * channels;
+        for line in down {
+            let from = (line as usize * self.width + across.start as usize) * channels;
+            let at = ((line - y.start) as usize * width + (across.start - x.start) as usize) * channels;
+            to.pixels[at..at + bytes].copy_from_slice(&self.pixels[from..from + bytes]);
+        }
+        Ok(to)
+    }
+}
+
 /// The file as the pixels of the frame, still unmirrored.
 fn framed(file: &[u8], frame: &Frame, place: Place) -> Result<Sheet> {
     let mut sheet = Sheet::decoded(file, frame.colour)?;
     if frame.shorter > 0 {
         sheet = sheet.shortened(frame.shorter, frame.interp)?;
+    }
+    if let Some(window) = place.window {
+        return sheet.part(window)?.resized(frame.height, frame.width, frame.interp);
     }
     if frame.whole { sheet.resized(frame.height, frame.width, frame.interp) } else { sheet.cut(frame, place) }
 }
@@ -197,7 +246,7 @@ mod tests {
 
     #[test]
     fn windows_lie_where_they_are_asked_for() {
-        let at = |across, down, mirrored| Place { across, down, mirrored };
+        let at = |across, down, mirrored| Place { across, down, mirrored, window: None };
         let places = [
             at(None, None, false),
             at(Some(0.0), Some(0.0), false),
@@ -222,6 +271,19 @@ mod tests {
         assert!(run(&[file(4, 9)], &huge, &[Place::default()]).is_err());
         let short = Frame { shorter: 2, ..FRAME };
         assert_eq!(run(&[file(4, 6)], &short, &[Place::default()]).unwrap()[12..], [0, 2, 4, 20, 22, 24]);
+    }
+
+    #[test]
+    fn windows_are_parts_of_the_picture_and_may_reach_beyond_it() {
+        let part = |edges| Place { window: Some(Window { edges, fill: 99 }), ..Place::default() };
+        let blue = |edges| run(&[file(4, 6)], &FRAME, &[part(edges)]).unwrap()[12..].to_vec();
+        assert_eq!(blue([0.5, 0.5, 1.0, 1.0]), [23, 24, 25, 33, 34, 35]);
+        assert_eq!(blue([-1.0 / 6.0, -0.25, 2.0 / 6.0, 0.25]), [99, 99, 99, 99, 0, 1]);
+        assert_eq!(blue([5.0 / 6.0, 0.75, 8.0 / 6.0, 1.25]), [35, 99, 99, 99, 99, 99]);
+        assert_eq!(blue([2.0, 2.0, 3.0, 3.0]), [99; 6], "none of the picture");
+        assert_eq!(blue([0.5, 0.5, 0.5001, 0.5001]), [23; 6], "at least a pixel");
+        let e = run(&[file(4, 6)], &FRAME, &[part([0.0, 0.0, 1e9, 1.0])]).unwrap_err();
+        assert!(e.to_string().contains("window"), "{e}");
     }
 
     #[test]

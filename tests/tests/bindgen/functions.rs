@@ -58,6 +58,9 @@ unsafe extern "C" { pub fn ks_op_invoke (op : * const KsOp , num_inputs : usize 
 unsafe extern "C" { pub fn ks_op_invoke_params (op : * const KsOp , num_inputs : usize , inputs : * const * mut KsArray , params : * const KsParams , num_given : usize , capacity : usize , outputs : * mut * mut KsArray , num_outputs : * mut usize) -> :: std :: os :: raw :: c_int ; }
 unsafe extern "C" { pub fn ks_op_invoke_scalar (op : * const KsOp , input : * mut KsArray , scalar : f64 , given : * mut KsArray , out : * mut * mut KsArray) -> :: std :: os :: raw :: c_int ; }
 unsafe extern "C" { pub fn ks_op_invoke_binary (op : * const KsOp , lhs : * mut KsArray , rhs : * mut KsArray , given : * mut KsArray , out : * mut * mut KsArray) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_ahead_new (op : * const KsOp , num_inputs : usize , inputs : * const * mut KsArray , num_params : usize , index : * const u32 , values : * const KsValue , out : * mut * mut KsAhead) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_ahead_wait (a : * mut KsAhead , out : * mut * mut KsArray) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_ahead_free (a : * mut KsAhead) ; }
 unsafe extern "C" { pub fn ks_einsum (equation : * const :: std :: os :: raw :: c_char , n : usize , inputs : * const * mut KsArray , out : * mut * mut KsArray) -> :: std :: os :: raw :: c_int ; }
 unsafe extern "C" { pub fn ks_set_recording (on : :: std :: os :: raw :: c_int , previous : * mut :: std :: os :: raw :: c_int) -> :: std :: os :: raw :: c_int ; }
 unsafe extern "C" { pub fn ks_set_training (on : :: std :: os :: raw :: c_int , previous : * mut :: std :: os :: raw :: c_int) -> :: std :: os :: raw :: c_int ; }

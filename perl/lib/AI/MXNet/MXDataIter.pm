@@ -64,21 +64,27 @@ sub iter_next
 {
     my $self = shift;
     return 1 if $self->_skip and defined $self->_batch;
-    my ($size, $rows) = ($self->batch_size, $self->_rows);
-    my $count = $self->_left < $size ? $self->_left : $size;
-    return 0 if not $count or $count < $size and $self->_drops;
-    my @rows = map { $self->_at + $_ } 0 .. $count - 1;
-    my $missing = $size - $count;
-    if ($missing and $self->_round) {
-        push @rows, map { $_ % $rows } 0 .. $missing - 1;
-        $self->_over($missing % $rows);
-    }
+    my ($rows, $missing) = $self->_plan or return 0;
+    my $count = $self->batch_size - $missing;
+    $self->_over($missing % $self->_rows) if $missing and $self->_round;
     $self->_at($self->_at + $count);
     $self->_left($self->_left - $count);
     $self->_pad($self->_pad_of($missing));
-    $self->_index(\@rows);
-    $self->_batch($self->_fetch(\@rows));
+    $self->_index($rows);
+    $self->_batch($self->_fetch($rows));
     return 1;
+}
+
+# The rows of the next batch, and how many it lacks; nothing at the end.
+sub _plan
+{
+    my $self = shift;
+    my ($size, $rows) = ($self->batch_size, $self->_rows);
+    my $count = $self->_left < $size ? $self->_left : $size;
+    return if not $count or $count < $size and $self->_drops;
+    my $missing = $size - $count;
+    return ([(map { $self->_at + $_ } 0 .. $count - 1), $self->_round ? map { $_ % $rows } 0 .. $missing - 1 : ()],
+        $missing);
 }
 
 sub next    ## no critic (ProhibitBuiltinHomonyms)

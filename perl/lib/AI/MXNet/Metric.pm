@@ -46,6 +46,9 @@ sub create
         $metric = delete $config{metric} // '';
         $config{metrics} = [map { $class->create($_) } @{ $config{metrics} }] if ref $config{metrics} eq 'ARRAY';
         @args = (%config, @args);
+
+        # A configuration names the class, which for one of them is no name of the table.
+        $metric = 'nll_loss' if $metric eq 'NegativeLogLikelihood';
     }
     my $found = $class{ lc $metric } // AI::MXNet::Keshi::fail(
         "Metric must be either subref or one of [@{[join ', ', sort keys %class]}], got $metric");

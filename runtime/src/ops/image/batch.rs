@@ -8,8 +8,8 @@ use super::decode::bytes;
 use super::resize::interp;
 use crate::dtype::DType;
 use crate::error::Result;
-use crate::kernels::picture::Colour;
-use crate::kernels::picture_batch::{Frame, Place, load};
+use crate::kernels::picture::{Colour, size};
+use crate::kernels::picture_batch::{Frame, Place, Window, load};
 
 params! {
     /// What `_picture_batch` takes.
@@ -23,6 +23,8 @@ params! {
         interp: i64 = 1, "0 nearest, 1 linear, 2 cubic, 3 area, 4 Lanczos";
         across: Vec<f64> = Vec::new(), "for each picture, what part of the room beside the window is left of it; none for the middle";
         down: Vec<f64> = Vec::new(), "for each picture, what part of the room is above the window; none for the middle";
+        window: Vec<f64> = Vec::new(), "for each picture left, top, right and bottom of what is squeezed into the frame, as parts of the picture, of which it may reach beyond; none for the other ways to cut";
+        fill: i64 = 127, "pixels where a window reaches beyond its picture";
         mirror: Ints = Ints::new(), "for each picture whether it is mirrored; none for no";
         mean: Vec<f64> = Vec::new(), "what is subtracted from each channel; none for 0";
         std: Vec<f64> = Vec::new(), "what each channel is then divided by; none for 1";
@@ -52,6 +54,7 @@ fn shape(s: &mut Shapes<'_>) -> Result<()> {
     for (what, given, want) in [
         ("across", p.across.len(), dims[0]),
         ("down", p.down.len(), dims[0]),
+        ("window", p.window.len(), 4 * dims[0]),
         ("mirror", p.mirror.len(), dims[0]),
         ("mean", p.mean.len(), dims[1]),
         ("std", p.std.len(), dims[1]),
@@ -59,6 +62,14 @@ fn shape(s: &mut Shapes<'_>) -> Result<()> {
         if given != 0 && given != want {
             bail!(Param, "{what} has {given} numbers, want {want}");
         }
+    }
+    if let Some(w) =
+        p.window.chunks(4).find(|w| !(w[0] < w[2] && w[1] < w[3] && w.iter().all(|v| v.is_finite())))
+    {
+        bail!(Param, "window got {w:?}, want left before right and top before bottom");
+    }
+    if !(0..=255).contains(&p.fill) {
+        bail!(Param, "fill got {}, want 0 to 255", p.fill);
     }
     s.output(0, &dims)
 }
@@ -75,7 +86,9 @@ fn types(t: &mut Types<'_>) -> Result<()> {
 
 fn place(p: &Batch, i: usize) -> Place {
     let mirrored = p.mirror.get(i).is_some_and(|&m| m != 0);
-    Place { across: p.across.get(i).copied(), down: p.down.get(i).copied(), mirrored }
+    let edges = p.window.get(4 * i..4 * i + 4).and_then(|w| <[f64; 4]>::try_from(w).ok());
+    let window = edges.map(|edges| Window { edges, fill: p.fill as u8 });
+    Place { across: p.across.get(i).copied(), down: p.down.get(i).copied(), mirrored, window }
 }
 
 fn run(r: &Run<'_>) -> Result<()> {
@@ -99,7 +112,38 @@ fn run(r: &Run<'_>) -> Result<()> {
     load(&files, &frame, |i| place(p, i), |c, b| (f32::from(b) - norm[c][0]) / norm[c][1] * scale, out)
 }
 
+params! {
+    /// What `_picture_sizes` takes.
+    pub struct Sizes {
+        num_args: i64, "number of files";
+    }
+}
+
+fn sizes(r: &Run<'_>) -> Result<()> {
+    // SAFETY: nobody else has the output.
+    let to = unsafe { r.outs[0].span().slice_mut::<i32>() };
+    for (i, (file, to)) in r.ins.iter().zip(to.chunks_exact_mut(2)).enumerate() {
+        let (h, w) = bytes(file).and_then(size).map_err(|e| err!(Argument, "picture {i}: {e}"))?;
+        to.copy_from_slice(&[h as i32, w as i32]);
+    }
+    Ok(())
+}
+
 table! {
+    PICTURE_SIZES = OpDef::new("_picture_sizes", &["data"], sizes)
+        .params::<Sizes>().variadic(Some("num_args"))
+        .doc("Height and width of the pictures in the bytes of JPEG and PNG files, a row for each, as they lie once decoded.")
+        .shape(|s| {
+            check_count(s.params.get::<Sizes>().num_args, s.ins.len())?;
+            s.output(0, &[s.ins.len(), 2])
+        })
+        .dtype(|t| {
+            t.ins.iter_mut().for_each(|i| *i = i.or(Some(DType::U8)));
+            t.outs[0] = Some(DType::I32);
+            Ok(())
+        })
+        .no_gradient("a file is not made of numbers that could be differentiated by")
+        .no_samples("its inputs must be files; tested with files");
     PICTURE_BATCH = OpDef::new("_picture_batch", &["data"], run)
         .params::<Batch>().variadic(Some("num_args"))
         .doc("The pictures in the bytes of JPEG and PNG files as one array (file, channel, row, column): each is decoded, its shorter side \

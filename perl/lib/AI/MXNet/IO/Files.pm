@@ -125,16 +125,30 @@ without one, that of the data is the label.
 
 Pictures of a file of records, as C<(pixel - mean) / std * scale> with C<mean_r>, C<mean_g>, C<mean_b>, C<std_r> ..., C<scale>; or less the
 mean picture of the file C<mean_img>, which is made if it is missing. The centre, or with C<rand_crop> any part; mirrored with C<mirror>,
-or half of them with C<rand_mirror>; first C<resize>d to that shorter side. C<shuffle> gives each pass an order of its own, which C<seed>
+or half of them with C<rand_mirror>; first C<resize>d to that shorter side, and given a border of C<pad> pixels of C<fill_value> (255).
+C<min_random_scale> to C<max_random_scale> enlarge pictures before they are cut; C<min_crop_size> to C<max_crop_size> cut squares, and
+C<random_resized_crop> parts of C<min_random_area> to C<max_random_area> of the picture, whose ratio of width to height is
+C<min_aspect_ratio> to C<max_aspect_ratio>, by default 1 less and more C<max_aspect_ratio>; all are squeezed into C<data_shape>. C<shuffle> gives each pass an order of its own, which C<seed>
 decides. C<label_width> labels, from the records or by number from C<path_imglist>. C<num_parts> and C<part_index> choose a part.
 C<path_imgidx> saves going through the file. C<ImageRecordUInt8Iter> gives the pixels, C<ImageRecordInt8Iter> the pixels less the mean.
-The pictures of a batch are decoded side by side, on all threads.
+The pictures of a batch are decoded side by side, on all threads, and while a batch is used the next one is decoded, unless
+C<prefetch_buffer> is 0.
 
 =item ImageDetRecordIter({ path_imgrec => $file, data_shape => [3, $height, $width], rand_mirror_prob => 0, label_pad_width => 0, ... })
 
 Pictures with boxes, squeezed into that shape. A record's labels are the width of its header (2 or more), the width of an object (5 or
 more), the rest of the header, and objects: class, left, top, right, bottom, as parts of the picture. A row of labels is channels,
 height, width, the number of labels, the labels, and C<label_pad_value> (-1) up to the longest, or to C<label_pad_width>.
+
+Each picture is mirrored with the chance C<rand_mirror_prob>. With C<rand_pad_prob> it gets a border of C<fill_value> (127), up to
+C<max_pad_scale> times as wide and high. With C<rand_crop_prob> a window is cut out of it: each of C<num_crop_sampler> samplers draws up
+to C<max_crop_trials> (25) windows, whose area is a square of C<min_crop_scales> to C<max_crop_scales> (0 to 1), and whose width is
+C<min_crop_aspect_ratios> to C<max_crop_aspect_ratios> (1 to 1) times the height, and keeps the first that suits an object: as parts
+of both together C<min_crop_overlaps> to C<max_crop_overlaps>, of the window C<min_crop_sample_coverages> to
+C<max_crop_sample_coverages>, of the object C<min_crop_object_coverages> to C<max_crop_object_coverages>. Of the windows found one is
+taken at random; where there is none the picture stays whole. Boxes are cut with their picture. Left out are objects whose middle is
+gone, or with C<< crop_emit_mode => 'overlap' >> those of which less than C<emit_overlap_thresh> (0.3) is left. Lists have one number
+for each sampler, or one for all.
 
 =back
 

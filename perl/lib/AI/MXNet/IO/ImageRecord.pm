@@ -4,12 +4,15 @@ use strict;
 use warnings;
 use List::Util ();
 use Mouse;
+use AI::MXNet::IO::Crop;
+use AI::MXNet::Logging;
 use AI::MXNet::MXDataIter;
 extends 'AI::MXNet::MXDataIter';
 
 # Pictures from a file of records, cropped, perhaps mirrored, and scaled: (pixel - mean) / std * scale.
 
-has [qw(_record _places _order _data_shape _label_shape _labels _mean _std _passes)] => (is => 'rw', init_arg => undef);
+has [qw(_record _places _order _data_shape _label_shape _labels _mean _std _passes _next)] =>
+    (is => 'rw', init_arg => undef);
 
 my %dtype = (ImageRecordIter => 'float32', ImageRecordUInt8Iter => 'uint8', ImageRecordInt8Iter => 'int8');
 sub _dtype { return $dtype{ $_[0]->_kind } // 'float32' }
@@ -30,6 +33,7 @@ sub _open
         if @{ $self->_data_shape } != 3
         or $self->_data_shape->[0] !~ /^[13]\z/;
     $self->_label_shape([$self->_number(label_width => 1)]);
+    $self->_warn;
     $self->_record(AI::MXNet::RecordIO->new($file, 'r'));
     $self->_places($self->_find($options->{path_imgidx}));
     $self->_fail("$file holds no records") if not @{ $self->_places };
@@ -47,7 +51,22 @@ sub _open
     };
     $self->_mean($colours->(mean => 0));
     $self->_std($colours->(std => 1));
+    $self->_cut;
     $self->_mean($self->_mean_picture($options->{mean_img})) if length($options->{mean_img} // '');
+    return;
+}
+
+# Options of MXNet's that change pictures in ways that are not there.
+my @none =
+    qw(max_rotate_angle rotate max_shear_ratio brightness contrast saturation pca_noise random_h random_s random_l
+    max_random_contrast max_random_illumination max_random_hue max_random_saturation);
+
+sub _warn
+{
+    my $self = shift;
+    my @given = grep { $self->_number($_ => 0) > 0 } @none or return;
+    AI::MXNet::Logging->warning('%s: pictures are given as if these options were 0: %s',
+        $self->_kind, join ', ', @given);
     return;
 }
 
@@ -97,13 +116,19 @@ sub _shuffle
     return;
 }
 
-after reset => sub { $_[0]->_shuffle };
+after reset => sub { $_[0]->_next(undef); $_[0]->_shuffle };
 
 # Header and file of a record.
 sub _read
 {
     my ($self, $row) = @_;
     my $record = $self->_record;
+
+    # A forked process has its own place in the file.
+    if ($record->_process != $$) {
+        $record = AI::MXNet::RecordIO->new($record->uri, 'r');
+        $self->_record($record);
+    }
     seek $record->handle, $self->_places->[$self->_order->[$row]], 0;
     return AI::MXNet::RecordIO->unpack($record->read);
 }
@@ -122,24 +147,82 @@ sub _frame
     );
 }
 
+# What happens to each of some pictures. Labels, where they are given, go with their pictures.
 sub _chances
 {
-    my ($self, $count) = @_;
-    my (@across, @down, @mirror);
-    for (1 .. $count) {
-        push @$_, rand for $self->_flag('rand_crop') ? (\@across, \@down) : ();
+    my ($self, $files, $labels) = @_;
+    my $cut = $self->_cut;
+    my @sizes = $cut ? $self->_sizes($files) : ();
+    my (@across, @down, @mirror, @windows);
+    for my $i (0 .. $#$files) {
+        if ($cut) {
+            my @size = AI::MXNet::IO::Crop::shortened(@{ $sizes[$i] }, $self->_number(resize => -1));
+            push @windows, AI::MXNet::IO::Crop::window(@size, $cut);
+        } else {
+            push @$_, rand for $self->_flag('rand_crop') ? (\@across, \@down) : ();
+        }
         push @mirror, $self->_flag('mirror') || $self->_flag('rand_mirror') && rand() < 0.5 ? 1 : 0;
     }
+    return (mirror => \@mirror, window => \@windows, fill => $self->_number(fill_value => 255)) if $cut;
     return (across => \@across, down => \@down, mirror => \@mirror);
 }
 
-# Files as planes of colours, in one call, which decodes them side by side.
-sub _planes
+# Heights and widths of pictures.
+sub _sizes
+{
+    my ($self, $files) = @_;
+    my @numbers = AI::MXNet::NDArray->_picture_sizes(@{ arrays($files) })->aspdl->list;
+    return map { [@numbers[2 * $_, 2 * $_ + 1]] } 0 .. $#$files;
+}
+
+# How pictures are cut where that is more than a window of the size asked for; else nothing.
+sub _cut
+{
+    my $self = shift;
+    return $self->{cut} if exists $self->{cut};
+    my %cut = (
+        pad => $self->_number(pad => 0),
+        any => $self->_flag('rand_crop'),
+        scales => $self->_range(random_scale => 1, 1)
+    );
+    @cut{qw(height width)} = @{ $self->_data_shape }[1, 2];
+    my $sizes = $self->_range(crop_size => -1, -1);
+    if ($self->_flag('random_resized_crop')) {
+        my $most = $self->_number(max_aspect_ratio => 0);
+        my $least = $self->_options->{min_aspect_ratio};
+        @cut{qw(any areas)} = (1, $self->_range(random_area => 1, 1));
+        $cut{ratios} = defined $least ? [$least, $most] : [1 - $most, 1 + $most];
+        $self->_fail("aspect ratios from $cut{ratios}[0] to $cut{ratios}[1] are wanted, want more than 0, ascending")
+            if $cut{ratios}[0] <= 0
+            or $cut{ratios}[0] > $cut{ratios}[1];
+    } elsif ($sizes->[1] > 0) {
+        $cut{sizes} = [$sizes->[0] > 0 ? $sizes->[0] : $sizes->[1], $sizes->[1]];
+    }
+    $self->_fail("pad got $cut{pad}, want 0 or more") if $cut{pad} < 0;
+    $self->_fail('min_random_scale got ' . $cut{scales}[0] . ', want more than 0') if $cut{scales}[0] <= 0;
+    my $is_plain = !$cut{pad} && !$cut{areas} && !$cut{sizes} && "@{ $cut{scales} }" eq '1 1';
+    return $self->{cut} = $is_plain ? undef : \%cut;
+}
+
+sub _range
+{
+    my ($self, $name, @default) = @_;
+    my @range = map { $self->_number($_->[0] => $_->[1]) } ["min_$name", $default[0]], ["max_$name", $default[1]];
+    $self->_fail("min_$name and max_$name got @range, want them ascending") if $range[0] > $range[1];
+    return \@range;
+}
+
+# Files as arrays of bytes.
+sub arrays
+{
+    return [map { AI::MXNet::NDArray->from_bytes($_, [length], dtype => 'uint8') } @{ $_[0] }];
+}
+
+# What makes files planes of colours, in one call, which decodes them side by side: arrays and parameters.
+sub _call
 {
     my ($self, $files, %with) = @_;
-    return AI::MXNet::NDArray->_picture_batch(
-        (map { AI::MXNet::NDArray->from_bytes($_, [length], dtype => 'uint8') } @$files),
-        { num_args => scalar @$files, $self->_frame, %with });
+    return (arrays($files), { num_args => scalar @$files, $self->_frame, %with });
 }
 
 # The labels of a record.
@@ -162,7 +245,23 @@ sub _label_rows
     return map { [@{$_}[0 .. $width - 1]] } @$labels;
 }
 
+# -- batches: while one is used, the next is decoded
+
 sub _fetch
+{
+    my ($self, $rows) = @_;
+    my $ready = $self->_next;
+    $self->_next(undef);
+    $ready = $self->_begin($rows) if not $ready or "@{ $ready->{rows} }" ne "@$rows";
+    my $batch = $self->_end($ready);
+
+    # What cannot be begun fails when it is asked for.
+    my ($next) = $self->_number(prefetch_buffer => 4) > 0 ? $self->_plan : ();
+    $self->_next(eval { $self->_begin($next) }) if $next;
+    return $batch;
+}
+
+sub _begin
 {
     my ($self, $rows) = @_;
     my (@files, @labels);
@@ -171,10 +270,16 @@ sub _fetch
         push @files, $file;
         push @labels, $self->_label_of($header);
     }
-    my %chances = $self->_chances(scalar @files);
-    my $planes = $self->_scaled(\@files, %chances);
-    my @rows = $self->_label_rows(\@labels, \%chances);
-    if (my $missing = $self->batch_size - @$rows) {
+    my @call = $self->_call(\@files, $self->_chances(\@files, \@labels), $self->_norm);
+    return { rows => $rows, labels => \@labels, planes => AI::MXNet::Keshi::ahead(_picture_batch => @call) };
+}
+
+sub _end
+{
+    my ($self, $begun) = @_;
+    my $planes = $self->_scaled($begun->{planes}->wait);
+    my @rows = $self->_label_rows($begun->{labels});
+    if (my $missing = $self->batch_size - @rows) {
         push @rows, map { [(0) x $self->_label_shape->[0]] } 1 .. $missing;
         $planes = AI::MXNet::NDArray->concatenate(
             [$planes, AI::MXNet::NDArray->zeros([$missing, @{ $self->_data_shape }], dtype => $planes->dtype)]);
@@ -183,21 +288,24 @@ sub _fetch
     return [$planes, $self->_label_shape->[0] > 1 ? $labels : $labels->reshape([-1])];
 }
 
+# How pixels become values, where that is the same for all of a channel.
+sub _norm
+{
+    my $self = shift;
+    return (dtype => 'uint8') if $self->_dtype eq 'uint8';
+    return () if ref $self->_mean ne 'ARRAY';
+    return (mean => $self->_mean) if $self->_dtype eq 'int8';
+    return (mean => $self->_mean, std => $self->_std, scale => $self->_number(scale => 1));
+}
+
 # Planes as the kind of iterator gives them.
 sub _scaled
 {
-    my ($self, $files, %with) = @_;
-    return $self->_planes($files, %with, dtype => 'uint8') if $self->_dtype eq 'uint8';
-    if (ref $self->_mean eq 'ARRAY') {
-        my $planes = $self->_planes(
-            $files, %with,
-            mean => $self->_mean,
-            $self->_dtype eq 'int8' ? () : (std => $self->_std, scale => $self->_number(scale => 1))
-        );
-        return $self->_dtype eq 'int8' ? $planes->astype('int8') : $planes;
-    }
-    my $planes = $self->_planes($files, %with) - $self->_mean;
+    my ($self, $planes) = @_;
+    my $picture = $self->_dtype ne 'uint8' && ref $self->_mean ne 'ARRAY' ? $self->_mean : undef;
+    $planes = $planes - $picture if $picture;
     return $planes->astype('int8') if $self->_dtype eq 'int8';
+    return $planes if not $picture;
     return $planes / AI::MXNet::NDArray->array($self->_std)->reshape([-1, 1, 1]) * $self->_number(scale => 1);
 }
 
@@ -213,7 +321,8 @@ sub _mean_picture
     my @rows = 0 .. $self->_rows - 1;
     while (my @some = splice @rows, 0, 64) {
         my @files = map { ($self->_read($_))[1] } @some;
-        $sum += $self->_planes(\@files, $self->_chances(scalar @files))->sum({ axis => 0 });
+        my ($arrays, $with) = $self->_call(\@files, $self->_chances(\@files));
+        $sum += AI::MXNet::NDArray->_picture_batch(@$arrays, $with)->sum({ axis => 0 });
     }
     my $mean = $sum / $self->_rows;
     AI::MXNet::NDArray->save($file, { mean_img => $mean });

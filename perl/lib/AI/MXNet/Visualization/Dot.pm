@@ -67,6 +67,7 @@ sub AUTOLOAD    ## no critic (ProhibitAutoloading)
     my $source = File::Temp->new(SUFFIX => '.dot');
     print {$source} $self->as_debug;
     close $source;
+    no warnings 'exec';
     open my $dot, '-|', 'dot', "-T$format", "$source"
         or AI::MXNet::Keshi::fail("plot_network: cannot run the program dot: $!");
     binmode $dot;
