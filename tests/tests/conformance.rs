@@ -3,7 +3,7 @@
 
 use keshi_ffi::*;
 use keshi_tests::conformance::abi::check;
-use keshi_tests::conformance::{read, report::Report};
+use keshi_tests::conformance::{Way, read, report::Report};
 use serde_json::Value;
 use std::ffi::{CStr, CString, c_char};
 use std::path::{Path, PathBuf};
@@ -22,11 +22,11 @@ const DIFFERENT: [&str; 4] = [
     "seq-A-67-second_wrt_head_grad",
 ];
 
-fn all_pass(as_text: bool) {
+fn all_pass(way: Way) {
     let mut report = Report::default();
     let mut different = Vec::new();
     for case in read(&data().join("cases")).unwrap() {
-        let (check, id) = (case.run(as_text), case.body["id"].as_str().unwrap_or_default());
+        let (check, id) = (case.run(way), case.body["id"].as_str().unwrap_or_default());
         match DIFFERENT.iter().find(|d| **d == id) {
             Some(d) if !check.passed() => different.push(*d),
             // A listed case that passes should leave the list.
@@ -42,12 +42,17 @@ fn all_pass(as_text: bool) {
 
 #[test]
 fn cases_pass_with_typed_parameters() {
-    all_pass(false);
+    all_pass(Way::Typed);
 }
 
 #[test]
 fn cases_pass_with_parameters_as_text() {
-    all_pass(true);
+    all_pass(Way::Text);
+}
+
+#[test]
+fn cases_pass_as_parts_of_compiled_graphs() {
+    all_pass(Way::Graph);
 }
 
 fn text(p: *const c_char) -> Option<String> {

@@ -89,6 +89,11 @@ impl Op {
         Ok(Op { handle, params: (0..info.num_params).map(param).collect::<Outcome<_>>()? })
     }
 
+    /// The operator itself.
+    pub fn handle(&self) -> *const KsOp {
+        self.handle
+    }
+
     /// Index of a parameter. An operator without any takes every name and ignores it.
     pub fn param(&self, name: &str) -> Outcome<u32> {
         match self.params.iter().position(|p| p == name) {
@@ -133,13 +138,15 @@ impl Op {
             }
             check(status)?;
             outputs.truncate(count);
-            return Ok(given
-                .iter()
-                .map(|g| g.retain())
-                .chain(outputs.drain(given.len()..).map(Handle))
-                .collect());
+            return Ok(with_given(given, outputs));
         }
     }
+}
+
+/// All outputs of a call that wrote the first into `given` and made the others.
+pub fn with_given(given: &[&Handle], mut outputs: Vec<*mut KsArray>) -> Vec<Handle> {
+    let new = outputs.split_off(given.len());
+    given.iter().map(|g| g.retain()).chain(new.into_iter().map(Handle)).collect()
 }
 
 /// Sets recording and training until it is dropped.

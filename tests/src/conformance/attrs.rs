@@ -1,5 +1,6 @@
 //! Parameters: JSON values as tagged values of the C ABI, or as the text that MXNet would get.
 
+use super::Way;
 use super::abi::{Handle, Op, Outcome};
 use keshi_ffi::{KS_INT_NONE, KsTag, KsValue, KsValueAs};
 use serde_json::Value;
@@ -35,7 +36,7 @@ fn typed(v: &Value) -> Owned {
 }
 
 /// The text of a value as MXNet's front ends write it.
-fn written(v: &Value) -> String {
+pub fn written(v: &Value) -> String {
     match v {
         Value::Null => "None".into(),
         Value::Bool(true) => "True".into(),
@@ -67,14 +68,14 @@ pub fn invoke(
     op: &Op,
     inputs: &[&Handle],
     attrs: &Value,
-    as_text: bool,
+    way: Way,
     given: &[&Handle],
 ) -> Outcome<Vec<Handle>> {
     let none = serde_json::Map::new();
     let attrs = attrs.as_object().unwrap_or(&none);
     let index: Vec<u32> = attrs.keys().map(|name| op.param(name)).collect::<Outcome<_>>()?;
     let owned: Vec<Owned> =
-        attrs.values().map(|v| if as_text { Owned::Text(written(v)) } else { typed(v) }).collect();
+        attrs.values().map(|v| if way == Way::Text { Owned::Text(written(v)) } else { typed(v) }).collect();
     let values: Vec<KsValue> = owned.iter().map(value).collect();
     op.invoke(inputs, &index, &values, given)
 }

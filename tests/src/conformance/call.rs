@@ -3,7 +3,7 @@
 use super::abi::{self, Handle, Modes, Op, Outcome};
 use super::compare::Check;
 use super::tensor::{Num, Tensor, arrays};
-use super::{attrs, field, list, text};
+use super::{Way, attrs, field, graph, list, text};
 use keshi_ffi::KsGradReq;
 use serde_json::Value;
 
@@ -49,7 +49,7 @@ impl Inputs {
 }
 
 /// Replays a call.
-pub fn run(case: &Value, as_text: bool, check: &mut Check) -> Outcome<()> {
+pub fn run(case: &Value, way: Way, check: &mut Check) -> Outcome<()> {
     let name = text(case, "op");
     let op = Op::find(name)?;
     let inputs = Inputs::read(case)?;
@@ -57,7 +57,7 @@ pub fn run(case: &Value, as_text: bool, check: &mut Check) -> Outcome<()> {
     let params = field(case, "attrs");
     if field(case, "error").as_bool() == Some(true) {
         let _modes = Modes::set(false, train);
-        return match attrs::invoke(&op, &inputs.refs(), params, as_text, &[]) {
+        return match attrs::invoke(&op, &inputs.refs(), params, way, &[]) {
             Err(_) => Ok(()),
             Ok(_) => Err("the call succeeded, want an error".into()),
         };
@@ -69,7 +69,10 @@ pub fn run(case: &Value, as_text: bool, check: &mut Check) -> Outcome<()> {
         list(case, "out_index").iter().filter_map(Value::as_u64).map(|i| &inputs.all[i as usize]).collect();
     let outputs = {
         let _modes = Modes::set(case.get("input_grads").is_some(), train);
-        attrs::invoke(&op, &inputs.refs(), params, as_text, &given)?
+        match way {
+            Way::Graph => in_graph(case, &op, &inputs, &given)?,
+            _ => attrs::invoke(&op, &inputs.refs(), params, way, &given)?,
+        }
     };
     let want = list(case, "outputs");
     if outputs.len() != want.len() {
@@ -90,6 +93,20 @@ pub fn run(case: &Value, as_text: bool, check: &mut Check) -> Outcome<()> {
         }
     }
     inputs.check_states(case, "aux_after", check)
+}
+
+/// Calls through a graph. Arrays that the call may write, and whole numbers, are taken as they are.
+fn in_graph(case: &Value, op: &Op, inputs: &Inputs, given: &[&Handle]) -> Outcome<Vec<Handle>> {
+    let floating = |t: &Value| text(t, "dtype").starts_with("float");
+    let mut before = vec![false; inputs.all.len()];
+    if given.is_empty() {
+        inputs.plain.iter().zip(list(case, "inputs")).for_each(|(&i, t)| before[i] = floating(t));
+    }
+    let after: Vec<bool> = list(case, "outputs").iter().map(|t| given.is_empty() && floating(t)).collect();
+    let none = serde_json::Map::new();
+    let params = field(case, "attrs").as_object().unwrap_or(&none);
+    let params: Vec<(&str, String)> = params.iter().map(|(k, v)| (k.as_str(), attrs::written(v))).collect();
+    graph::invoke(op, &params, &inputs.refs(), (&before, &after), given)
 }
 
 fn prepare_gradients(case: &Value, inputs: &Inputs, wanted: &[(usize, &Value)]) -> Outcome<()> {

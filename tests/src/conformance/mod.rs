@@ -5,6 +5,7 @@ pub mod abi;
 pub mod attrs;
 pub mod call;
 pub mod compare;
+pub mod graph;
 pub mod program;
 pub mod report;
 pub mod tensor;
@@ -28,6 +29,17 @@ pub(crate) fn text<'a>(v: &'a Value, name: &str) -> &'a str {
     field(v, name).as_str().unwrap_or("")
 }
 
+/// How an operator is called.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// By itself, with typed parameters.
+    Typed,
+    /// By itself, with parameters as text.
+    Text,
+    /// As part of a compiled graph. Programs and calls that are to fail are called by themselves.
+    Graph,
+}
+
 /// A recorded case.
 pub struct Case {
     /// The operator, or `program`.
@@ -39,12 +51,12 @@ pub struct Case {
 }
 
 impl Case {
-    /// Replays the case; `as_text` gives parameters as text instead of typed values.
-    pub fn run(&self, as_text: bool) -> Check {
+    /// Replays the case.
+    pub fn run(&self, way: Way) -> Check {
         let mut check = Check::new(field(&self.body, "tol"));
         let outcome = match self.body.get("steps") {
-            Some(_) => program::run(&self.body, as_text, &mut check),
-            None => call::run(&self.body, as_text, &mut check),
+            Some(_) => program::run(&self.body, way, &mut check),
+            None => call::run(&self.body, way, &mut check),
         };
         if let Err(e) = outcome {
             check.fail(e);

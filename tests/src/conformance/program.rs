@@ -3,7 +3,7 @@
 use super::abi::{self, Handle, Modes, Op, Outcome, made};
 use super::compare::Check;
 use super::tensor::{Num, Tensor};
-use super::{attrs, field, list, text};
+use super::{Way, attrs, field, list, text};
 use keshi_ffi::{KsGradReq, ks_array_detach};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 struct Program {
     arrays: BTreeMap<String, Handle>,
     train: bool,
-    as_text: bool,
+    way: Way,
 }
 
 fn names(step: &Value, name: &str) -> Vec<String> {
@@ -56,7 +56,7 @@ impl Program {
                 let _modes = Modes::set(field(step, "record").as_bool().unwrap_or(true), train);
                 let op = Op::find(text(step, "op"))?;
                 let inputs = self.all(&names(step, "in"))?;
-                let outputs = attrs::invoke(&op, &inputs, field(step, "attrs"), self.as_text, &[])?;
+                let outputs = attrs::invoke(&op, &inputs, field(step, "attrs"), self.way, &[])?;
                 names(step, "out").into_iter().zip(outputs).collect()
             }
             "detach" => {
@@ -141,10 +141,10 @@ impl Program {
 }
 
 /// Replays a program.
-pub fn run(case: &Value, as_text: bool, check: &mut Check) -> Outcome<()> {
+pub fn run(case: &Value, way: Way, check: &mut Check) -> Outcome<()> {
     let none = serde_json::Map::new();
     let table = |name| field(case, name).as_object().unwrap_or(&none);
-    let mut p = Program { arrays: BTreeMap::new(), train: flag(case, "train"), as_text };
+    let mut p = Program { arrays: BTreeMap::new(), train: flag(case, "train"), way };
     for (name, t) in table("inputs") {
         p.arrays.insert(name.clone(), Tensor::read(t)?.array()?);
     }
