@@ -83,6 +83,22 @@ dies_with(
     'another context'
 );
 
+dies_with(
+    sub { filled(gluon->rnn->LSTMCell(3))->($x) },
+    qr/^LSTMCell: states got nothing, want a list of 2/,
+    'a cell without states'
+);
+dies_with(
+    sub { filled(gluon->rnn->GRUCell(3))->($x, nd->ones([2, 3])) },
+    qr/^GRUCell: states got AI::MXNet::NDArray, want a list of 1/,
+    'a state alone'
+);
+dies_with(
+    sub { nn->Dense(2)->register_forward_hook(3) },
+    qr/register_forward_hook: got 3, want a sub/,
+    'a hook that is none'
+);
+
 # -- losses
 
 my $l2 = gluon->loss->L2Loss;
@@ -127,6 +143,45 @@ my $net = mx->sym->FullyConnected(mx->sym->var('data'), num_hidden => 3, name =>
     local $SIG{__WARN__} = sub { };
     ok(!eval { $net->simple_bind(ctx => mx->cpu, shapes => { dta => [2, 3] }) }, 'a shape for a misspelt argument');
     like($@, qr/there is no argument dta/, 'which is named');
+}
+# -- modules
+
+{
+    my $bound = sub {
+        my $module = mx->mod->Module($net, label_names => undef);
+        $module->bind(data_shapes => [['data', [2, 3]]]);
+        $module->init_params;
+        return $module;
+    };
+    my $module = $bound->();
+    dies_with(
+        sub { $module->forward([$x]) },
+        qr/forward: got ARRAY, want an mx->io->DataBatch/,
+        'a list instead of a batch'
+    );
+    dies_with(
+        sub { $module->forward(mx->io->DataBatch(data => [nd->ones([2, 4])])) },
+        qr/Module: fc_weight has shape \(3,3\), but the network wants \(3,4\) with data of shape \(2,4\)/,
+        'data of another width'
+    );
+    $module->forward(mx->io->DataBatch(data => [nd->ones([5, 3])]), is_train => 0);
+    is_deeply($module->get_outputs->[0]->shape,
+        [5, 3], 'after which the module is what it was, and takes other batches');
+    dies_with(
+        sub { mx->mod->Module($net, label_names => undef, context => 'cpu') },
+        qr/Module: context got cpu, want mx->cpu/,
+        'text as context'
+    );
+    dies_with(
+        sub { mx->mod->Module($net, label_names => undef)->fit($x, num_epoch => 1) },
+        qr/fit: got AI::MXNet::NDArray, want an iterator/,
+        'an array to fit'
+    );
+    dies_with(
+        sub { mx->mod->Module($net, label_names => undef)->predict(mx->io->NDArrayIter($x)) },
+        qr/predict: call bind before it/,
+        'predict first'
+    );
 }
 dies_with(
     sub { AI::MXNet::Gluon::ModelZoo::Vision->get_model('resnet19_v1') },

@@ -142,15 +142,29 @@ sub bind_exec
             $self->_sliced_shape($data_shapes, $i, $self->{data_axes}),
             $label_shapes ? $self->_sliced_shape($label_shapes, $i, $self->{label_axes}) : (),
         );
-        push @{ $self->{execs} },
-            $reshape
-            ? $old->[$i]->reshape($self->_used(\@descs), allow_up_sizing => 1, partial_shaping => 1)
+        push @{ $self->{execs} }, $reshape
+            ? $self->_reshaped($old->[$i], \@descs)
             : $self->_bind_one($i, \@descs, $shared_group);
     }
     $self->{data_shapes} = $data_shapes;
     $self->{label_shapes} = $label_shapes;
     $self->_collect_arrays;
     return;
+}
+
+# Labels may be left out, and change with the data; parameters must not.
+sub _reshaped
+{
+    my ($self, $exec, $descs) = @_;
+    my $new = $exec->reshape($self->_used($descs), allow_up_sizing => 1, partial_shaping => 1);
+    for my $name (@{ $self->{param_names} }) {
+        my ($had, $wants) = map { join ',', @{ $_->arg_dict->{$name}->shape } } $exec, $new;
+        _fail(
+            "Module: $name has shape ($had), but the network wants ($wants) with " . join ' and ',
+            map { $_->name . ' of shape (' . join(',', @{ $_->shape }) . ')' } @$descs
+        ) if $had ne $wants;
+    }
+    return $new;
 }
 
 # The shapes of what the symbol has.
@@ -184,8 +198,11 @@ sub reshape
         return join ';', map { $_->name . ' ' . join(',', @{ $_->shape }) } map { @{ $_ // [] } } @_;
     };
     return if $text->($data_shapes, $label_shapes) eq $text->($self->{data_shapes}, $self->{label_shapes});
-    $self->bind_exec($data_shapes, $label_shapes, undef, 1);
-    return;
+    my %before = %$self;
+    return if eval { $self->bind_exec($data_shapes, $label_shapes, undef, 1); 1 };
+    my $error = $@;
+    %$self = %before;
+    die $error;
 }
 
 # Arrays by what they are for, and then by context.

@@ -61,6 +61,11 @@ sub new
         or not $symbol->isa('AI::MXNet::Symbol');
     my $contexts = $arg->{context} // AI::MXNet::Context->current_ctx;
     $contexts = [$contexts] if ref $contexts ne 'ARRAY';
+    for my $context (@$contexts) {
+        _fail('Module: context got ' . ($context // 'undef') . ', want mx->cpu or a list of contexts')
+            if not blessed $context
+            or not $context->isa('AI::MXNet::Context');
+    }
     my $workload = $arg->{work_load_list} // [(1) x @$contexts];
     _fail('Module: work_load_list has ' . @$workload . ' entries, want one for each of ' . @$contexts . ' contexts')
         if @$workload != @$contexts;
@@ -458,6 +463,9 @@ sub forward
     my ($self, $batch, @given) = @_;
     my $arg = _named('forward', { is_train => undef }, @given);
     $self->_need(qw(binded params_initialized));
+    _fail('forward: got ' . (ref $batch || ($batch // 'nothing')) . ', want an mx->io->DataBatch')
+        if not blessed $batch
+        or not $batch->can('data');
     $self->_fit_shapes($batch);
     $self->{params_dirty} = 1 if $arg->{is_train} // $self->{for_training};    # states may change
     $self->_exec_group->forward($batch, $arg->{is_train});

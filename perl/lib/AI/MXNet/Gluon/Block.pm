@@ -363,6 +363,8 @@ my $last = 0;
 sub attach
 {
     my ($class, $hooks, $hook) = @_;
+    AI::MXNet::Keshi::fail('register_forward_hook: got ' . ($hook // 'nothing') . ', want a sub')
+        if not ref $hook;
     my $self = bless { hooks => $hooks, id => ++$last }, $class;
     weaken $self->{hooks};
     $hooks->set($self->{id}, $hook);

@@ -66,8 +66,8 @@ sub seen
     for my $object (@$objects) {
         my ($class, $l, $t, $r, $b, @rest) = @$object;
         my ($x, $y) = (($l + $r) / 2, ($t + $b) / 2);
-        my $is_there
-            = defined $least
+        my $is_there =
+            defined $least
             ? shared($window, [$l, $t, $r, $b]) >= $least * area([$l, $t, $r, $b])
             : $x >= $left && $x <= $right && $y >= $top && $y <= $bottom;
         next if not $is_there;

@@ -59,8 +59,14 @@ sub window
         my $scale = AI::MXNet::IO::Boxes::uniform(@{ $with->{scales} });
         @size = fitting($room_down, $room_across, $want_width / $scale, $want_height / $scale);
     }
-    my ($x, $y) = map { my $room = $_; $with->{any} ? int rand($room + 1) : int($room / 2) } $room_across - $size[0], $room_down - $size[1];
-    return (($x - $pad) / $width, ($y - $pad) / $height, ($x - $pad + $size[0]) / $width, ($y - $pad + $size[1]) / $height);
+    my ($x, $y) = map { my $room = $_; $with->{any} ? int rand($room + 1) : int($room / 2) } $room_across - $size[0],
+        $room_down - $size[1];
+    return (
+        ($x - $pad) / $width,
+        ($y - $pad) / $height,
+        ($x - $pad + $size[0]) / $width,
+        ($y - $pad + $size[1]) / $height
+    );
 }
 
 1;

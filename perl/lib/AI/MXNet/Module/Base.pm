@@ -49,7 +49,9 @@ sub _need
         optimizer_initialized => 'call init_optimizer before',
     );
     for my $state (@states) {
-        _fail((caller 1)[3] =~ s/.*:://r . ": $why{$state} it") if not $self->$state;
+        next if $self->$state;
+        my ($caller) = grep { !/^_/ } map { (caller $_)[3] =~ s/.*:://r } 1, 2;
+        _fail("$caller: $why{$state} it");
     }
     return;
 }
@@ -70,11 +72,20 @@ sub forward_backward
     return;
 }
 
+sub _iterator
+{
+    my ($iter, $method) = @_;
+    return if blessed $iter and $iter->isa('AI::MXNet::DataIter') || $iter->can('provide_data');
+    return _fail(
+        "$method: got " . (ref $iter || ($iter // 'nothing')) . ', want an iterator such as mx->io->NDArrayIter');
+}
+
 # Runs over an iterator without training; $code gets each batch and its number.
 sub _each_batch
 {
     my ($self, $iter, $arg, $code) = @_;
     $self->_need(qw(binded params_initialized));
+    _iterator($iter, (caller 1)[3] =~ s/.*:://r);
     $iter->reset if $arg->{reset};
     my $n = 0;
     while (my $batch = <$iter>) {
@@ -186,6 +197,7 @@ sub fit
         @given
     );
     _fail('fit: please specify number of epochs') if not defined $arg->{num_epoch};
+    _iterator($train, 'fit');
     $self->bind(
         data_shapes => $train->provide_data,
         label_shapes => $train->provide_label,

@@ -263,6 +263,18 @@ sub state_info
 
 sub _num_states { return 1 }
 
+sub forward
+{
+    my ($self, $input, $states, @more) = @_;
+    my $count = $self->_num_states;
+    my $got = ref $states eq 'ARRAY' ? @$states . ' of them' : ref $states || ($states // 'nothing');
+    AI::MXNet::Keshi::fail(
+        $self->class . ": states got $got, want a list of $count, as begin_state(batch_size => ...) gives")
+        if ref $states ne 'ARRAY'
+        or @$states != $count;
+    return $self->SUPER::forward($input, $states, @more);
+}
+
 # Both products of a step: of the input, and of the last output.
 sub _products
 {
