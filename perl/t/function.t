@@ -75,6 +75,34 @@ $slope->backward;
 is_close($x->grad, [map { $_ * (1 - $_) * (1 - 2 * $_) } @sigmoid], 'second order');
 ok(autograd->gradcheck(sub { $sigmoid->($_[0]) }, [$x]), 'gradcheck agrees');
 
+{
+
+    package Both;
+    use Mouse;
+    extends 'AI::MXNet::AutoGrad::Function';
+    sub forward { my ($self, $p, $q) = @_; $self->save_for_backward($p, $q); return ($p * $q, $p + $q) }
+
+    sub backward
+    {
+        my ($self, $dp, $dq) = @_;
+        my ($p, $q) = $self->saved_tensors;
+        return ($dp * $q + $dq, $dp * $p + $dq);
+    }
+}
+{
+    my @in = map { nd->array([$_]) } 2, 3;
+    $_->attach_grad for @in;
+    autograd->record(
+        sub {
+            my ($product, $sum) = Both->new->(@in);
+            ($product + 2 * $sum)->backward;
+        }
+    );
+    is_close($in[0]->grad, [5], 'a list of outputs is a list');
+    is_close($in[1]->grad, [4], 'with gradients of both');
+    is(ref(scalar Both->new->(@in)), 'ARRAY', 'or a reference to one');
+}
+
 my $z = nd->array([3, 4, 5]);
 $z->attach_grad;
 my $both = SumAndProduct->new(factor => 10);

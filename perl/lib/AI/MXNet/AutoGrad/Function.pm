@@ -37,11 +37,12 @@ sub call
             or not $inputs[$i]->isa('AI::MXNet::NDArray');
     }
     my $round = bless { %$self, _saved => [] }, $class;
-    my (@outputs, $single);
+    my (@outputs, $single, $is_list);
     AI::MXNet::AutoGrad->pause(
         sub {
             my @returned = $round->forward(@inputs);
             $single = @returned == 1 && ref $returned[0] ne 'ARRAY';
+            $is_list = @returned > 1;
             @outputs = @returned == 1 && !$single ? @{ $returned[0] } : @returned;
         },
         train_mode => AI::MXNet::AutoGrad->is_training
@@ -53,7 +54,8 @@ sub call
     }
     my $keep = $round->_leave_outputs(\@outputs);
     my @recorded = AI::MXNet::Keshi::record_function($round, \@inputs, \@outputs, $keep);
-    return $single ? $recorded[0] : \@recorded;
+    return $recorded[0] if $single;
+    return $is_list && wantarray ? @recorded : \@recorded;
 }
 
 # A saved output is remembered by its number: the tape keeps it, since the object would keep it alive for ever.
@@ -154,7 +156,8 @@ An object with these fields, for what is no array.
 
 =item forward(@inputs)
 
-Computes and returns an array, or several (then the call gives a list). What it computes with is not recorded, and may be
+Computes and returns an array, a list of several, or a reference to a list; the call gives the same, and in scalar context a
+reference for a list. What it computes with is not recorded, and may be
 anything: PDL, C code, another library.
 
 =item backward(@output_gradients)
