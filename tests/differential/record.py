@@ -1,11 +1,12 @@
 """Draws calls of operators and records what the real MXNet 1.9.1 makes of them, as conformance cases.
 
-    python record.py --cases DIR --ops ops.json --out DIR [--each N] [--seed S] [--mistakes] [--op NAME]...
+    python record.py --cases DIR --ops ops.json --out DIR [--each N] [--seed S] [--mistakes] [--odd] [--op NAME]...
     conformance DIR
 
 Needs a Python with mxnet 1.9.1 and numpy 1.23; no test runs it. A drawn call is a recorded one with changes: other sizes for
 its axes, other data, other dtypes, other values of its parameters, gradients that are added; with `--mistakes` each has something
-that cannot be right: a size, a dtype, a parameter, a number of inputs. What MXNet refuses is recorded as an error; what ends its process, or differs when it is repeated, is left out.
+that cannot be right: a size, a dtype, a parameter, a number of inputs; with `--odd` data holds zeros of both signs, NaN,
+infinities, equal and very large and small numbers. What MXNet refuses is recorded as an error; what ends its process, or differs when it is repeated, is left out.
 """
 
 import argparse
@@ -129,8 +130,8 @@ def attempt(case):
 class Drawer:
     """Changes recorded cases of one operator."""
 
-    def __init__(self, op, cases, rng, mistakes=False):
-        self.op, self.cases, self.rng, self.mistakes = op, cases, rng, mistakes
+    def __init__(self, op, cases, rng, mistakes=False, odd=False):
+        self.op, self.cases, self.rng, self.mistakes, self.odd = op, cases, rng, mistakes, odd
         self.seen = collections.defaultdict(list)
         for c in cases:
             for k, v in c["attrs"].items():
@@ -238,6 +239,9 @@ class Drawer:
         if not np.isfinite(old).all() and n:
             for _ in range(2):
                 new[r.randint(n)] = r.choice(old)
+        if self.odd and not whole and n:
+            for _ in range(r.randint(1, 4)):
+                new[r.randint(n)] = r.choice([np.nan, np.inf, -np.inf, 0.0, -0.0, new[0], new[0], 1e-40, 1e20, -1e20])
         with np.errstate(all="ignore"):
             if t["dtype"] == "uint8":
                 new = np.abs(new)
@@ -305,7 +309,7 @@ def finished(case):
     return case | first
 
 
-def record(op, cases, each, seed, mistakes, path):
+def record(op, cases, each, seed, path, *kinds):
     """Children draw and write, so that a call that ends the process ends only itself."""
     done = 0
     while done < each:
@@ -319,7 +323,7 @@ def record(op, cases, each, seed, mistakes, path):
                 for i in range(done, each):
                     os.write(write, b"%d\n" % i)
                     signal.alarm(20)
-                    drawer = Drawer(op, cases, random.Random(f"{seed}/{op['name']}/{i}"), mistakes)
+                    drawer = Drawer(op, cases, random.Random(f"{seed}/{op['name']}/{i}"), *kinds)
                     case = finished(drawer.draw(f"{seed}.{i}"))
                     if case is not None:
                         out.write(json.dumps(case) + "\n")
@@ -342,6 +346,7 @@ def main():
     p.add_argument("--each", type=int, default=20)
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--mistakes", action="store_true")
+    p.add_argument("--odd", action="store_true")
     p.add_argument("--op", action="append", default=[])
     a = p.parse_args()
     with open(a.ops) as f:
@@ -358,7 +363,7 @@ def main():
     for name, cases in sorted(by_op.items()):
         if name in LEFT_OUT or (a.op and name not in a.op):
             continue
-        record(ops[name], cases, a.each, a.seed, a.mistakes, os.path.join(a.out, name + ".jsonl"))
+        record(ops[name], cases, a.each, a.seed, os.path.join(a.out, name + ".jsonl"), a.mistakes, a.odd)
 
 
 main()

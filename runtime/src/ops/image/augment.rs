@@ -92,8 +92,12 @@ fn apply(change: Change, image: &mut [f64], channels: usize) {
 /// What an image holds for a number: whole numbers are cut toward zero, and bytes kept in their range.
 fn cut<T: Elem>(v: f64) -> T {
     // What arithmetic in float64 is off by must not take a whole number away.
-    let v = f64::from(v as f32);
-    T::from_f64(if T::DTYPE == DType::U8 { v.clamp(0.0, 255.0) } else { v })
+    let near = f64::from(v as f32);
+    T::from_f64(match T::DTYPE {
+        DType::U8 => near.clamp(0.0, 255.0),
+        d if d.is_float() => v,
+        _ => near,
+    })
 }
 
 /// Applies changes one after the other to every image.
