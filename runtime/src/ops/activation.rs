@@ -208,10 +208,9 @@ fn grad_leaky(d: &Vjp<'_>) -> Result<Grads> {
         Leak::Prelu => {
             let shape = gamma_dims(x.dims(), d.input(1).size());
             let a = view(d.input(1), &shape)?;
-            let not_positive = x.le(0.0);
-            let by_x = d.needs(0).then(|| &g * (&not_positive * (a - 1.0) + 1.0));
+            let by_x = d.needs(0).then(|| &g * (x.le(0.0) * (a - 1.0) + 1.0));
             let by_a = if d.needs(1) {
-                let sum = call(&UNBROADCAST, &[&(&g * (&not_positive * x))], &unbroadcast_to(&shape));
+                let sum = call(&UNBROADCAST, &[&(&g * x.min_with(0.0))], &unbroadcast_to(&shape));
                 Some(view(&sum, d.in_dims(1))?)
             } else {
                 None

@@ -51,12 +51,8 @@ fn modulo_int(a: i64, b: i64) -> i64 {
     if r != 0 && (r < 0) != (b < 0) { r + b } else { r }
 }
 
-fn hypot_int(a: i64, b: i64) -> i64 {
-    (a as f64).hypot(b as f64) as i64
-}
-
-pub(super) const MODULO: Fn2 = Fn2 { f32: modulo32, f64: modulo, int: modulo_int };
-pub(super) const HYPOT: Fn2 = Fn2 { f32: f32::hypot, f64: f64::hypot, int: hypot_int };
+pub(super) const MODULO: Fn2 = Fn2 { f32: modulo32, f64: modulo, int: Some(modulo_int) };
+pub(super) const HYPOT: Fn2 = Fn2 { f32: f32::hypot, f64: f64::hypot, int: None };
 
 fn run_div(r: &Run<'_>) -> Result<()> {
     check_divisor(r, 1)?;

@@ -39,10 +39,10 @@ macro_rules! logic {
                 let ($a, $b) = (x != 0.0, y != 0.0);
                 f64::from($e)
             },
-            int: |x, y| {
+            int: Some(|x, y| {
                 let ($a, $b) = (x != 0, y != 0);
                 i64::from($e)
-            },
+            }),
         };
         fn $run(r: &Run<'_>) -> Result<()> {
             zip_with($name, r);

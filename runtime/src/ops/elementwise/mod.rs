@@ -72,7 +72,8 @@ pub(crate) use by64;
 struct Fn2 {
     f32: fn(f32, f32) -> f32,
     f64: fn(f64, f64) -> f64,
-    int: fn(i64, i64) -> i64,
+    /// On integers; None where it is computed in float64 and cut.
+    int: Option<fn(i64, i64) -> i64>,
 }
 
 impl Zip for Fn2 {
@@ -86,7 +87,7 @@ impl Zip for Fn2 {
     }
     #[inline(always)]
     fn int(self, x: i64, y: i64) -> Option<i64> {
-        Some((self.int)(x, y))
+        self.int.map(|f| f(x, y))
     }
 }
 
@@ -111,7 +112,7 @@ impl Map for Fn2Scalar {
     #[inline(always)]
     fn int(self, x: i64) -> Option<i64> {
         let c = self.c as i64;
-        Some(if self.swap { (self.f.int)(c, x) } else { (self.f.int)(x, c) })
+        self.f.int.map(|f| if self.swap { f(c, x) } else { f(x, c) })
     }
 }
 
