@@ -185,6 +185,67 @@ dies_with(
     'falling ranges'
 );
 
+# -- other colours
+
+my @raw = (batches('ImageRecordIter'))[0]->list;
+my $jitter = sub { srand 9; return (batches('ImageRecordIter', @_))[0] };
+is_close([$jitter->(random_h => 1e-9, random_s => 1e-9, random_l => 1e-9)->list],
+    \@raw, 'by hue, saturation and lightness and back', 1e-3);
+{
+    my $red = PDL->zeroes(PDL::byte(), 3, 4, 4);
+    $red->slice('(0),,') .= 200;
+    my $writer = mx->recordio->MXRecordIO("$dir/red.rec", 'w');
+    $writer->write(mx->recordio->pack_img([0, 1, $_, 0], nd->array($red, dtype => 'uint8'), img_fmt => '.png'))
+        for 1 .. 40;
+}
+my $of_red = sub {
+    srand 2;
+    my $iter =
+        mx->io->ImageRecordIter({ path_imgrec => "$dir/red.rec", data_shape => [3, 2, 2], batch_size => 40, @_ });
+    return $iter->next->data->[0]->aspdl->slice('(0),(0),,');    # channel, picture
+};
+my $turned_hue = $of_red->(random_h => 60);
+is_close([$turned_hue->maxover->list], [(200) x 40], 'another hue is as strong');
+cmp_ok($turned_hue->slice('(1),')->max, '>', 100, 'towards green');
+cmp_ok($turned_hue->slice('(2),')->max, '>', 100, 'or blue');
+my $brighter = $of_red->(brightness => 0.2);
+cmp_ok($brighter->max, '<=', 240, 'no brighter than asked for');
+cmp_ok($brighter->slice('(0),')->max - $brighter->slice('(0),')->min, '>', 40, 'each picture another');
+is($brighter->slice('1:2,')->sum, 0, 'still red');
+my $paler = $of_red->(saturation => 0.5);
+my $less = $paler->slice('(1),')->which;
+cmp_ok($less->nelem, '>', 10, 'some are paler');
+is_close(
+    [($paler->dice_axis(1, $less) * PDL->pdl([0.299, 0.587, 0.114]))->sumover->list],
+    [(59.8) x $less->nelem],
+    'and as bright', 1e-5
+);
+is_close(
+    [$of_red->(contrast => 0.3)->slice('(1),')->list],
+    [
+        map { my $part = ($_ - 59.8) / 140.2; 59.8 * (1 - $part) > 0 ? 59.8 * (1 - $part) : 0 }
+            $of_red->(contrast => 0.3)->slice('(0),')->list
+    ],
+    'contrast is about the mean',
+    1e-3
+);
+my $lit = $of_red->(pca_noise => 0.1)->slice('(2),');
+cmp_ok($lit->max, '>', 0.5, 'another light');
+is_close(
+    [$of_red->(max_random_illumination => 5, mean_r => 200)->slice('(0),')->list],
+    [$of_red->(max_random_illumination => 5)->slice('(0),')->minus(200, 0)->list],
+    'added after the mean', 1e-4
+);
+is(
+    (
+        mx->io->ImageRecordUInt8Iter(
+            { path_imgrec => "$dir/red.rec", data_shape => [3, 2, 2], batch_size => 40, brightness => 0.2 }
+        )->next
+    )->data->[0]->dtype,
+    'uint8',
+    'as bytes too'
+);
+
 # -- pictures with boxes
 
 {
@@ -339,6 +400,19 @@ is_deeply(
     [[7, 0, 0, 0.3, 1, 'more']],
     'what is left of a box'
 );
+{
+    srand 7;
+    my $iter = mx->io->ImageDetRecordIter({ %bright, max_random_illumination => 50, random_illumination_prob => 0.5 });
+    my @dark;
+    for (1 .. 20) {
+        my $batch = $iter->next // do { $iter->reset; $iter->next };
+        push @dark, map { $batch->data->[0]->at($_)->at(0)->aspdl->at(0, 0) } 0, 1;
+    }
+    my $changed = grep { $_ > 0 } @dark;
+    cmp_ok($changed, '>', 3, 'some pictures are lighter');
+    cmp_ok($changed, '<', 25, 'with the chance asked for');
+    cmp_ok((sort { $b <=> $a } @dark)[0], '<=', 50, 'by no more than allowed');
+}
 is_deeply([AI::MXNet::IO::Boxes::seen([0.5, 0, 1, 1], [[7, 0.25, 0, 0.65, 1]])], [], 'unless its middle is outside');
 is_deeply(AI::MXNet::IO::Boxes::through([0, 0, 0.5, 2], [0.5, 0.5, 1, 1]), [0.25, 1, 0.5, 2], 'a window in a window');
 

@@ -128,7 +128,9 @@ mean picture of the file C<mean_img>, which is made if it is missing. The centre
 or half of them with C<rand_mirror>; first C<resize>d to that shorter side, and given a border of C<pad> pixels of C<fill_value> (255).
 C<min_random_scale> to C<max_random_scale> enlarge pictures before they are cut; C<min_crop_size> to C<max_crop_size> cut squares, and
 C<random_resized_crop> parts of C<min_random_area> to C<max_random_area> of the picture, whose ratio of width to height is
-C<min_aspect_ratio> to C<max_aspect_ratio>, by default 1 less and more C<max_aspect_ratio>; all are squeezed into C<data_shape>. C<shuffle> gives each pass an order of its own, which C<seed>
+C<min_aspect_ratio> to C<max_aspect_ratio>, by default 1 less and more C<max_aspect_ratio>; all are squeezed into C<data_shape>. Colours change at random by at most C<brightness>, C<contrast> and C<saturation> (parts of what is there), C<random_h>, C<random_s> and
+C<random_l> (of hue, in half degrees, saturation and lightness, of 255), C<pca_noise> (the deviation along the principal axes of
+colours), C<max_random_contrast> and C<max_random_illumination> (a part and an amount, after the mean). C<shuffle> gives each pass an order of its own, which C<seed>
 decides. C<label_width> labels, from the records or by number from C<path_imglist>. C<num_parts> and C<part_index> choose a part.
 C<path_imgidx> saves going through the file. C<ImageRecordUInt8Iter> gives the pixels, C<ImageRecordInt8Iter> the pixels less the mean.
 The pictures of a batch are decoded side by side, on all threads, and while a batch is used the next one is decoded, unless
@@ -140,7 +142,8 @@ Pictures with boxes, squeezed into that shape. A record's labels are the width o
 more), the rest of the header, and objects: class, left, top, right, bottom, as parts of the picture. A row of labels is channels,
 height, width, the number of labels, the labels, and C<label_pad_value> (-1) up to the longest, or to C<label_pad_width>.
 
-Each picture is mirrored with the chance C<rand_mirror_prob>. With C<rand_pad_prob> it gets a border of C<fill_value> (127), up to
+Hue, saturation, lightness and contrast change by at most C<max_random_hue>, C<max_random_saturation>, C<max_random_illumination> and
+C<max_random_contrast>, with the chances C<random_hue_prob> and so on. Each picture is mirrored with the chance C<rand_mirror_prob>. With C<rand_pad_prob> it gets a border of C<fill_value> (127), up to
 C<max_pad_scale> times as wide and high. With C<rand_crop_prob> a window is cut out of it: each of C<num_crop_sampler> samplers draws up
 to C<max_crop_trials> (25) windows, whose area is a square of C<min_crop_scales> to C<max_crop_scales> (0 to 1), and whose width is
 C<min_crop_aspect_ratios> to C<max_crop_aspect_ratios> (1 to 1) times the height, and keeps the first that suits an object: as parts

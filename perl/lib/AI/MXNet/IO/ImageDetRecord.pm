@@ -22,7 +22,9 @@ my %range = (
 
 after _open => sub {
     my ($self, $options) = @_;
-    $self->_chance($_) for qw(rand_mirror_prob rand_crop_prob rand_pad_prob emit_overlap_thresh);
+    $self->_chance($_)
+        for qw(rand_mirror_prob rand_crop_prob rand_pad_prob emit_overlap_thresh),
+        map { "random_${_}_prob" } qw(hue saturation illumination contrast);
     $self->_one_of(crop_emit_mode => qw(center overlap));
     $self->_one_of(resize_mode => qw(force));
     $self->_fail('max_pad_scale got ' . $self->_number(max_pad_scale => 1) . ', want at least 1')
@@ -112,6 +114,23 @@ sub _chances
         push @windows, @$window;
     }
     return (mirror => \@mirror, @$aspects ? (window => \@windows) : ());
+}
+
+# Colours change with chances of their own.
+my %colour = (
+    hue => 'hue',
+    depth => 'saturation',
+    lightness => 'illumination',
+    gain => 'contrast',
+);
+
+sub _amounts
+{
+    my $self = shift;
+    my ($amounts) = $self->SUPER::_amounts;
+    $amounts->{offset} = 0;
+    $amounts->{$_} = $self->_number("max_random_$colour{$_}" => 0) for keys %colour;
+    return ($amounts, sub { return $colour{ $_[0] } ? $self->_chance("random_$colour{$_[0]}_prob") : 1 });
 }
 
 sub _crop

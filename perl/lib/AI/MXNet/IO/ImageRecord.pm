@@ -4,6 +4,7 @@ use strict;
 use warnings;
 use List::Util ();
 use Mouse;
+use AI::MXNet::IO::Colours;
 use AI::MXNet::IO::Crop;
 use AI::MXNet::Logging;
 use AI::MXNet::MXDataIter;
@@ -57,9 +58,7 @@ sub _open
 }
 
 # Options of MXNet's that change pictures in ways that are not there.
-my @none =
-    qw(max_rotate_angle rotate max_shear_ratio brightness contrast saturation pca_noise random_h random_s random_l
-    max_random_contrast max_random_illumination max_random_hue max_random_saturation);
+my @none = qw(max_rotate_angle rotate max_shear_ratio);
 
 sub _warn
 {
@@ -256,6 +255,8 @@ sub _fetch
     my $batch = $self->_end($ready);
 
     # What cannot be begun fails when it is asked for.
+    local $@ = '';
+    local $SIG{__DIE__} = 'DEFAULT';
     my ($next) = $self->_number(prefetch_buffer => 4) > 0 ? $self->_plan : ();
     $self->_next(eval { $self->_begin($next) }) if $next;
     return $batch;
@@ -270,14 +271,22 @@ sub _begin
         push @files, $file;
         push @labels, $self->_label_of($header);
     }
-    my @call = $self->_call(\@files, $self->_chances(\@files, \@labels), $self->_norm);
-    return { rows => $rows, labels => \@labels, planes => AI::MXNet::Keshi::ahead(_picture_batch => @call) };
+    my %with = $self->_chances(\@files, \@labels);
+    my $colours = AI::MXNet::IO::Colours::drawn(scalar @files, $self->_amounts);
+    my @call = $self->_call(\@files, %with, $colours ? () : $self->_norm);
+    return {
+        rows => $rows,
+        labels => \@labels,
+        colours => $colours,
+        planes => AI::MXNet::Keshi::ahead(_picture_batch => @call)
+    };
 }
 
 sub _end
 {
     my ($self, $begun) = @_;
-    my $planes = $self->_scaled($begun->{planes}->wait);
+    my $planes = $begun->{planes}->wait;
+    $planes = $begun->{colours} ? $self->_coloured($planes, $begun->{colours}) : $self->_scaled($planes);
     my @rows = $self->_label_rows($begun->{labels});
     if (my $missing = $self->batch_size - @rows) {
         push @rows, map { [(0) x $self->_label_shape->[0]] } 1 .. $missing;
@@ -286,6 +295,38 @@ sub _end
     }
     my $labels = AI::MXNet::NDArray->array(\@rows);
     return [$planes, $self->_label_shape->[0] > 1 ? $labels : $labels->reshape([-1])];
+}
+
+# How much colours change at most, and with what chance.
+sub _amounts
+{
+    my $self = shift;
+    my %option = (
+        (map { $_ => $_ } qw(brightness contrast saturation)),
+        hue => 'random_h',
+        depth => 'random_s',
+        lightness => 'random_l',
+        light => 'pca_noise',
+        gain => 'max_random_contrast',
+        offset => 'max_random_illumination',
+    );
+    return ({ map { $_ => $self->_number($option{$_} => 0) } keys %option }, sub { 1 });
+}
+
+# Planes with other colours, as the kind of iterator gives them.
+sub _coloured
+{
+    my ($self, $planes, $draws) = @_;
+    my $type = $self->_dtype;
+    $planes = AI::MXNet::IO::Colours::changed($planes, $draws);
+    return $planes->round->astype('uint8') if $type eq 'uint8';
+    my $column = sub { return AI::MXNet::NDArray->array($_[0])->reshape([-1, 1, 1]) };
+    $planes = $planes - (ref $self->_mean eq 'ARRAY' ? $column->($self->_mean) : $self->_mean);
+    return $planes->clip(-128, 127)->astype('int8') if $type eq 'int8';
+    my $each = sub { return AI::MXNet::NDArray->array($_[0])->reshape([-1, 1, 1, 1]) };
+    $planes = $planes * $each->($draws->{gain}) if $draws->{gain};
+    $planes = $planes + $each->($draws->{offset}) if $draws->{offset};
+    return $planes / $column->($self->_std) * $self->_number(scale => 1);
 }
 
 # How pixels become values, where that is the same for all of a channel.

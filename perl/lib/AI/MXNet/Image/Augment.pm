@@ -1,6 +1,7 @@
 package AI::MXNet::Image::Augment;
 use 5.014;
 use strict;
+use List::Util ();
 use warnings;
 
 # Changes of pictures. Each is a sub from a picture to a list with one.
@@ -126,6 +127,16 @@ my @MEAN = (123.68, 116.28, 103.53);
 my @STD = (58.395, 57.12, 57.375);
 my @EIGVAL = (55.46, 4.794, 1.148);
 my @EIGVEC = ([-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]);
+
+# The colour of a light whose strengths along the axes are given.
+sub _light
+{
+    my @strengths = @_;
+    return map {
+        my $axis = $_;
+        List::Util::sum(map { $axis->[$_] * $strengths[$_] * $EIGVAL[$_] } 0 .. 2)
+    } @EIGVEC;
+}
 
 # A list of changes.
 sub CreateAugmenter
