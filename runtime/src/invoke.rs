@@ -327,13 +327,15 @@ fn call(op: &'static OpDef, ins: &[&Array], params: &Params, given: &[&Array]) -
                 if other.is_some() {
                     copies.push(i);
                 }
-                outs.push(Tensor::empty(dims, *dtype, device)?);
+                let make = if op.zeros { Tensor::zeros } else { Tensor::empty };
+                outs.push(make(dims, *dtype, device)?);
             }
         }
     }
     let out_tensors: Tensors<'_> = outs.iter().collect();
     let training = mode::is_training();
-    if !op.mutates.is_empty() || outs.is_empty() || outs.iter().any(|t| t.size() > 0) {
+    let there = op.zeros && given.is_empty();
+    if !there && (!op.mutates.is_empty() || outs.is_empty() || outs.iter().any(|t| t.size() > 0)) {
         (op.run)(&Run { params, ins: &tensors, outs: &out_tensors, training })?;
     }
     for &i in op.mutates {

@@ -122,7 +122,7 @@ enum Owner {
     /// Memory of somebody else; dropped when the last array goes.
     Foreign(#[allow(dead_code)] Box<dyn Any + Send + Sync>),
     /// Zeros that stand for values which are not there, and whether somebody has asked for them.
-    Phantom(Layout, AtomicBool),
+    Phantom(AtomicBool),
 }
 
 // SAFETY: the pointer is owned (or its owner is, and is Send); the runtime orders writes as the doc of `Tensor` says.
@@ -134,18 +134,36 @@ impl Storage {
     /// A block of at least `bytes` bytes with unspecified content.
     pub fn new(bytes: usize) -> Result<Arc<Storage>> {
         let class = class_of(bytes)?;
-        let ptr = take(class).map_or_else(|| fresh(class), Ok)?;
+        Ok(Storage::of(class, take(class).map_or_else(|| fresh(class, false), Ok)?, bytes))
+    }
+
+    /// A block of zeros. Large ones that are new cost no memory as long as nobody writes them: gradients of a network that is
+    /// never trained.
+    pub fn zeros(bytes: usize) -> Result<Arc<Storage>> {
+        let class = class_of(bytes)?;
+        let ptr = match take(class) {
+            None => fresh(class, true)?,
+            Some(ptr) => {
+                // SAFETY: a block of this class.
+                unsafe { ptr.write_bytes(0, bytes) };
+                ptr
+            }
+        };
+        Ok(Storage::of(class, ptr, bytes))
+    }
+
+    fn of(class: usize, ptr: *mut u8, bytes: usize) -> Arc<Storage> {
         let live = LIVE.fetch_add(class_bytes(class), Relaxed) + class_bytes(class);
         if live > PEAK.load(Relaxed) {
             PEAK.fetch_max(live, Relaxed);
         }
-        Ok(Arc::new(Storage {
+        Arc::new(Storage {
             ptr,
             bytes,
             version: AtomicU64::new(0),
             shared: AtomicBool::new(false),
             owner: Owner::Pool(class),
-        }))
+        })
     }
 
     /// Memory that somebody else owns; `owner` is dropped when no array uses it any more.
@@ -164,14 +182,11 @@ impl Storage {
     /// A block that stands for values which are not there, while calls are traced: an address, and zeros that cost no memory as
     /// long as nobody touches them.
     pub fn phantom(bytes: usize) -> Result<Arc<Storage>> {
-        let layout = Layout::from_size_align(bytes.max(1), ALIGN)
-            .map_err(|_| err!(Memory, "cannot allocate {bytes} bytes"))?;
-        // SAFETY: the layout has a size.
-        let ptr = unsafe { alloc_zeroed(layout) };
+        let ptr = lazy(bytes, true);
         if ptr.is_null() {
             bail!(Memory, "cannot allocate {bytes} bytes");
         }
-        let owner = Owner::Phantom(layout, AtomicBool::new(false));
+        let owner = Owner::Phantom(AtomicBool::new(false));
         Ok(Arc::new(Storage {
             ptr,
             bytes,
@@ -184,14 +199,14 @@ impl Storage {
     /// Says that somebody looks at the values, which matters where there are none.
     #[inline]
     pub fn look(&self) {
-        if let Owner::Phantom(_, looked) = &self.owner {
+        if let Owner::Phantom(looked) = &self.owner {
             looked.store(true, Relaxed);
         }
     }
 
     /// Whether somebody has looked at values that are not there.
     pub fn was_looked_at(&self) -> bool {
-        matches!(&self.owner, Owner::Phantom(_, looked) if looked.load(Relaxed))
+        matches!(&self.owner, Owner::Phantom(looked) if looked.load(Relaxed))
     }
 
     /// Says that somebody outside has the address, who may change the content without a word.
@@ -237,8 +252,8 @@ impl Drop for Storage {
                 give(class, self.ptr);
             }
             Owner::Foreign(_) => {}
-            // SAFETY: the block came from `phantom` with this layout.
-            Owner::Phantom(layout, _) => unsafe { dealloc(self.ptr, layout) },
+            // SAFETY: the block came from `lazy` with this size.
+            Owner::Phantom(_) => unsafe { give_back(self.ptr, self.bytes) },
         }
     }
 }
@@ -307,25 +322,68 @@ fn layout(class: usize) -> Layout {
     Layout::from_size_align(class_bytes(class), ALIGN).expect("class sizes are far below isize::MAX")
 }
 
-fn fresh(class: usize) -> Result<*mut u8> {
-    // SAFETY: the layout has a size of at least 64.
-    let ptr = unsafe { alloc(layout(class)) };
+/// Bytes from which on a block is aligned here: the system's allocator knows that fresh pages are 0, but when it is asked for zeros with an
+/// alignment it writes them.
+const PAGES: usize = 128 << 10;
+
+/// Room for a block and, before it, the distance to what the system's allocator gave.
+fn lazy_layout(bytes: usize) -> Option<Layout> {
+    Layout::from_size_align(bytes.checked_add(2 * ALIGN)?, size_of::<usize>()).ok()
+}
+
+/// An aligned block whose pages are not touched; null when there is no memory.
+fn lazy(bytes: usize, zeros: bool) -> *mut u8 {
+    let Some(layout) = lazy_layout(bytes) else { return std::ptr::null_mut() };
+    // SAFETY: the layout has a size; the block begins at least a word behind what is allocated, and ends inside of it.
+    unsafe {
+        let base = if zeros { alloc_zeroed(layout) } else { alloc(layout) };
+        if base.is_null() {
+            return base;
+        }
+        let ahead = (base as usize + size_of::<usize>()).next_multiple_of(ALIGN) - base as usize;
+        let ptr = base.add(ahead);
+        ptr.cast::<usize>().sub(1).write(ahead);
+        ptr
+    }
+}
+
+/// # Safety
+/// `ptr` came from [`lazy`] with that size.
+unsafe fn give_back(ptr: *mut u8, bytes: usize) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let ahead = ptr.cast::<usize>().sub(1).read();
+        if let Some(layout) = lazy_layout(bytes) {
+            dealloc(ptr.sub(ahead), layout);
+        }
+    }
+}
+
+fn fresh(class: usize, zeros: bool) -> Result<*mut u8> {
+    let bytes = class_bytes(class);
+    let one = || match (bytes >= PAGES, zeros) {
+        (true, _) => lazy(bytes, zeros),
+        // SAFETY: the layout has a size of at least 64.
+        (false, true) => unsafe { alloc_zeroed(layout(class)) },
+        // SAFETY: as above.
+        (false, false) => unsafe { alloc(layout(class)) },
+    };
+    let mut ptr = one();
     if ptr.is_null() {
         trim();
-        // SAFETY: as above.
-        let again = unsafe { alloc(layout(class)) };
-        if again.is_null() {
-            bail!(Memory, "cannot allocate {} bytes, {} are in use", class_bytes(class), LIVE.load(Relaxed));
-        }
-        return Ok(again);
+        ptr = one();
+    }
+    if ptr.is_null() {
+        bail!(Memory, "cannot allocate {bytes} bytes, {} are in use", LIVE.load(Relaxed));
     }
     Ok(ptr)
 }
 
 fn release(class: usize, ptr: *mut u8) {
     POOLED.fetch_sub(class_bytes(class), Relaxed);
-    // SAFETY: every block of a class came from `fresh` with this layout.
-    unsafe { dealloc(ptr, layout(class)) }
+    let bytes = class_bytes(class);
+    // SAFETY: every block of a class came from `fresh`.
+    unsafe { if bytes >= PAGES { give_back(ptr, bytes) } else { dealloc(ptr, layout(class)) } }
 }
 
 fn take(class: usize) -> Option<*mut u8> {
@@ -424,6 +482,17 @@ mod tests {
             drop(a);
             if bytes < 4096 {
                 assert_eq!(Storage::new(bytes).unwrap().ptr() as usize, p);
+            }
+        }
+        for bytes in [8, 5000, 1 << 20, 3 << 20] {
+            // Once fresh, once used before.
+            for _ in 0..2 {
+                let a = Storage::zeros(bytes).unwrap();
+                assert_eq!(a.ptr() as usize % ALIGN, 0);
+                // SAFETY: the block is this large, and nobody else has it.
+                let all = unsafe { std::slice::from_raw_parts_mut(a.ptr(), bytes) };
+                assert!(all.iter().all(|&b| b == 0));
+                all.fill(1);
             }
         }
     }

@@ -238,6 +238,8 @@ pub struct OpDef {
     pub epilogue: fn(&Params) -> Option<Epilogue>,
     /// Parameters with which the operator does such a thing, too.
     pub with_epilogue: Option<EpilogueRule>,
+    /// Whether its results are zeros, whatever it is called with: then the kernel need not write new ones.
+    pub zeros: bool,
     /// Whether it takes and gives arrays of truth values.
     pub truths: bool,
     /// The device of the outputs of an operator without inputs.
@@ -293,6 +295,7 @@ impl OpDef {
             ready: None,
             epilogue: |_| None,
             with_epilogue: None,
+            zeros: false,
             truths: false,
             device: None,
             gradient: Gradient::None("no gradient was stated"),
@@ -436,6 +439,11 @@ impl OpDef {
     /// See [`OpDef::with_epilogue`](OpDef#structfield.with_epilogue).
     pub const fn with_epilogue(self, rule: EpilogueRule) -> OpDef {
         OpDef { with_epilogue: Some(rule), ..self }
+    }
+
+    /// Says that its results are zeros.
+    pub const fn zeros(self) -> OpDef {
+        OpDef { zeros: true, ..self }
     }
 
     /// Says that it takes arrays of truth values and may give them.

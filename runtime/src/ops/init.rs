@@ -257,7 +257,7 @@ params! {
 const NO_INPUT: &str = "there is no input to differentiate by";
 
 table! {
-    ZEROS = OpDef::new("_zeros", &[], |r| run_fill(r, 0.0)).truths().params::<Blank>()
+    ZEROS = OpDef::new("_zeros", &[], |r| run_fill(r, 0.0)).zeros().truths().params::<Blank>()
         .doc("Zeros in a shape.").shape(|s| { let p = s.params.get::<Blank>(); shape_of(s, &p.shape) })
         .dtype(|t| type_of(t, |p: &Blank| p.dtype)).device(|p| p.get::<Blank>().ctx)
         .no_gradient(NO_INPUT).cases(|_| blank());

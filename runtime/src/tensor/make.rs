@@ -1,18 +1,17 @@
 //! Tensors from values and back.
 
-use super::Tensor;
+use super::{Tensor, size_of_dims};
 use crate::device::Device;
 use crate::dtype::{DType, Elem};
 use crate::error::Result;
 use crate::shape::show;
+use crate::storage::Storage;
 
 impl Tensor {
     /// A tensor of zeros.
     pub fn zeros(dims: &[usize], dtype: DType, device: Device) -> Result<Tensor> {
-        let t = Tensor::empty(dims, dtype, device)?;
-        // SAFETY: the bytes are the tensor's own and new; all-zero bytes are 0 in every dtype.
-        unsafe { t.span().bytes().write_bytes(0, t.size * dtype.size()) };
-        Ok(t)
+        // All-zero bytes are 0 in every dtype.
+        Tensor::over(Storage::zeros(size_of_dims(dims)? * dtype.size())?, dims, dtype, device)
     }
 
     /// A tensor of one value.
