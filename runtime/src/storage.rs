@@ -1,7 +1,7 @@
 //! Memory of arrays: 64-byte aligned blocks, shared by reference count, with a version that counts changes in place.
 //!
 //! Freed blocks go back to a pool of size classes: a fresh page costs more than the arithmetic done on it. Small blocks
-//! are kept per thread, large ones behind a lock that is only ever tried, so that a fork at the wrong moment cannot hang
+//! are kept per thread, large ones behind a lock that is tried for a moment only, so that a fork at the wrong moment cannot hang
 //! the child. The pool is capped ([`trim`] empties it).
 
 use crate::dtype::{DType, Elem};
@@ -10,7 +10,7 @@ use std::alloc::{Layout, alloc, alloc_zeroed, dealloc};
 use std::any::Any;
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 /// Alignment of every block: a cache line, and the widest vector.
 pub const ALIGN: usize = 64;
@@ -386,11 +386,23 @@ fn release(class: usize, ptr: *mut u8) {
     unsafe { if bytes >= PAGES { give_back(ptr, bytes) } else { dealloc(ptr, layout(class)) } }
 }
 
+/// The large blocks. Other threads hold the lock for a moment only, and without it a block would be made of fresh pages; but in a child that was
+/// forked at the wrong moment nobody lets go of it.
+fn large() -> Option<MutexGuard<'static, Vec<Vec<Block>>>> {
+    for _ in 0..256 {
+        if let Ok(blocks) = LARGE.try_lock() {
+            return Some(blocks);
+        }
+        std::hint::spin_loop();
+    }
+    None
+}
+
 fn take(class: usize) -> Option<*mut u8> {
     let block = if class < SMALL {
         MAGAZINE.try_with(|m| m.borrow_mut().0[class].pop()).ok().flatten()
     } else {
-        LARGE.try_lock().ok().and_then(|mut l| l.get_mut(class).and_then(Vec::pop))
+        large().and_then(|mut l| l.get_mut(class).and_then(Vec::pop))
     }?;
     POOLED.fetch_sub(class_bytes(class), Relaxed);
     Some(block.0)
@@ -412,7 +424,7 @@ fn give(class: usize, ptr: *mut u8) {
             })
             .unwrap_or(false)
     } else if POOLED.load(Relaxed) <= cap() {
-        LARGE.try_lock().is_ok_and(|mut l| {
+        large().is_some_and(|mut l| {
             if l.is_empty() {
                 l.resize_with(CLASSES, Vec::new);
             }
@@ -429,7 +441,7 @@ fn give(class: usize, ptr: *mut u8) {
 
 /// Gives all memory that the pool holds back to the system: that of large blocks, and of this thread's small ones.
 pub fn trim() {
-    if let Ok(mut large) = LARGE.try_lock() {
+    if let Some(mut large) = large() {
         for (class, blocks) in large.iter_mut().enumerate() {
             blocks.drain(..).for_each(|b| release(class, b.0));
         }

@@ -16,6 +16,8 @@ pub(crate) trait Real:
     fn max<S: Simd>(s: S, a: Self::V<S>, b: Self::V<S>) -> Self::V<S>;
     /// a > b ? x : y.
     fn above<S: Simd>(s: S, a: Self::V<S>, b: Self::V<S>, x: Self::V<S>, y: Self::V<S>) -> Self::V<S>;
+    /// a = b ? x : y.
+    fn equal<S: Simd>(s: S, a: Self::V<S>, b: Self::V<S>, x: Self::V<S>, y: Self::V<S>) -> Self::V<S>;
     /// The even and the odd elements of two vectors that follow each other in memory.
     fn unzip<S: Simd>(s: S, a: Self::V<S>, b: Self::V<S>) -> (Self::V<S>, Self::V<S>);
     /// Undoes `unzip`.
@@ -48,6 +50,10 @@ impl Real for f32 {
     #[inline(always)]
     fn above<S: Simd>(s: S, a: S::F32, b: S::F32, x: S::F32, y: S::F32) -> S::F32 {
         s.select(s.lt(b, a), x, y)
+    }
+    #[inline(always)]
+    fn equal<S: Simd>(s: S, a: S::F32, b: S::F32, x: S::F32, y: S::F32) -> S::F32 {
+        s.select(s.eq(a, b), x, y)
     }
     #[inline(always)]
     fn unzip<S: Simd>(s: S, a: S::F32, b: S::F32) -> (S::F32, S::F32) {
@@ -101,6 +107,10 @@ impl Real for f64 {
     #[inline(always)]
     fn above<S: Simd>(s: S, a: S::F64, b: S::F64, x: S::F64, y: S::F64) -> S::F64 {
         s.select64(s.lt64(b, a), x, y)
+    }
+    #[inline(always)]
+    fn equal<S: Simd>(s: S, a: S::F64, b: S::F64, x: S::F64, y: S::F64) -> S::F64 {
+        s.select64(s.eq64(a, b), x, y)
     }
     #[inline(always)]
     fn unzip<S: Simd>(s: S, a: S::F64, b: S::F64) -> (S::F64, S::F64) {

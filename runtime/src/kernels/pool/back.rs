@@ -15,7 +15,7 @@ fn planes(p: &Pool, f: impl Fn(usize) + Sync) {
 }
 
 /// The windows along an axis that hold element `i`.
-fn holders(a: &Axis, i: usize) -> Range<usize> {
+pub(super) fn holders(a: &Axis, i: usize) -> Range<usize> {
     let at = i + a.pad;
     let end = (at / a.stride + 1).min(a.output);
     (at + 1).saturating_sub(a.kernel).div_ceil(a.stride).min(end)..end
@@ -26,9 +26,12 @@ pub(super) fn spread<T: Real>(p: &Pool, kind: Kind, g: Span, out: Span) {
     let [c0, c1, c2] = [0, 1, 2].map(|i| divisors(&p.axes[i], kind));
     // Windows without elements count none; nothing asks for their values.
     let along: Vec<T> = c2.iter().flat_map(|&c| std::iter::repeat_n(T::from_f64(c), p.inner)).collect();
-    let level = level();
+    let (level, [a0, a1, a2]) = (level(), p.axes);
+    // The windows that hold each row.
+    let rows: Vec<_> = (0..a0.input * a1.input)
+        .map(|row| (holders(&a0, row / a1.input), holders(&a1, row % a1.input)))
+        .collect();
     planes(p, |plane| {
-        let [a0, a1, a2] = p.axes;
         // SAFETY: this plane's part of the output; inputs are only read.
         let (g, out) = unsafe {
             (
@@ -43,12 +46,18 @@ pub(super) fn spread<T: Real>(p: &Pool, kind: Kind, g: Span, out: Span) {
             vec![T::default(); front + narrow.max((a2.input + a2.pad) / a2.stride) + 2 * MAX_LANES];
         let mut class = vec![T::default(); a2.input.div_ceil(a2.stride) + MAX_LANES];
         let mut lines: Vec<(&[T], T)> = Vec::new();
-        for (row, out) in out.chunks_exact_mut(wide).enumerate() {
+        for row in 0..a0.input * a1.input {
+            let (done, out) = out[..(row + 1) * wide].split_at_mut(row * wide);
+            if row > 0 && rows[row] == rows[row - 1] {
+                // The same windows hold it as the one before.
+                out.copy_from_slice(&done[(row - 1) * wide..]);
+                continue;
+            }
             lines.clear();
-            for d in holders(&a0, row / a1.input) {
+            let (depths, heights) = rows[row].clone();
+            for d in depths {
                 let line = |h: usize| &g[(d * a1.output + h) * narrow..][..narrow];
-                let held = holders(&a1, row % a1.input);
-                lines.extend(held.map(|h| (line(h), T::from_f64(c0[d] * c1[h]))));
+                lines.extend(heights.clone().map(|h| (line(h), T::from_f64(c0[d] * c1[h]))));
             }
             let (values, class) = (&mut values, &mut class);
             level.run(Spread { p, lines: &lines, along: &along, front, values, class, out });
@@ -104,13 +113,14 @@ impl<T: Real> Work for Spread<'_, T> {
             }
             match a.stride {
                 1 => {
-                    let all = Class::new(a, 0, values);
-                    steps!(T, a.input, |i, w| store::<T, S>(s, to.add(i), all.sum(s, i), w))
+                    let all = Class::new(a, 0);
+                    steps!(T, a.input, |i, w| store::<T, S>(s, to.add(i), all.sum(s, values, i), w))
                 }
                 2 => {
-                    let (even, odd) = (Class::new(a, 0, values), Class::new(a, 1, values));
+                    let (even, odd) = (Class::new(a, 0), Class::new(a, 1));
                     for i in (0..a.input).step_by(2 * lanes) {
-                        let (first, second) = T::zip(s, even.sum(s, i / 2), odd.sum(s, i / 2));
+                        let (first, second) =
+                            T::zip(s, even.sum(s, values, i / 2), odd.sum(s, values, i / 2));
                         store::<T, S>(s, to.add(i), first, lanes.min(a.input - i));
                         if i + lanes < a.input {
                             store::<T, S>(s, to.add(i + lanes), second, lanes.min(a.input - i - lanes));
@@ -119,8 +129,8 @@ impl<T: Real> Work for Spread<'_, T> {
                 }
                 stride => {
                     for t in 0..stride.min(a.input) {
-                        let (n, one) = ((a.input - t).div_ceil(stride), Class::new(a, t, values));
-                        steps!(T, n, |m, _w| T::store(s, class.add(m), one.sum(s, m), false));
+                        let (n, one) = ((a.input - t).div_ceil(stride), Class::new(a, t));
+                        steps!(T, n, |m, _w| T::store(s, class.add(m), one.sum(s, values, m), false));
                         (0..n).for_each(|m| *to.add(t + m * stride) = *class.add(m));
                     }
                 }
@@ -130,33 +140,62 @@ impl<T: Real> Work for Spread<'_, T> {
 }
 
 /// Elements that lie a stride apart, and so are held by windows that follow each other.
-struct Class<T> {
-    /// The value of the last window that holds the first of them.
-    last: *const T,
-    /// How many windows hold each.
+pub(super) struct Class {
+    /// The last window that holds the first of them, and where that one lies in it.
+    last: usize,
+    tap: usize,
+    /// How many windows hold each, and how far apart these are.
     held: usize,
+    stride: usize,
 }
 
-impl<T: Real> Class<T> {
-    /// That of element `t` among the values of a row of windows.
+impl Class {
+    /// That of element `t`.
     #[inline(always)]
-    fn new(a: &Axis, t: usize, values: *const T) -> Class<T> {
+    pub fn new(a: &Axis, t: usize) -> Class {
         let at = t + a.pad;
-        Class {
-            last: values.wrapping_add(at / a.stride),
-            held: (a.kernel + a.stride - 1 - at % a.stride) / a.stride,
-        }
+        let tap = at % a.stride;
+        Class { last: at / a.stride, tap, held: (a.kernel + a.stride - 1 - tap) / a.stride, stride: a.stride }
     }
 
-    /// The sums of the windows that hold the elements from the `m`th on.
+    /// The sums of the values of the windows that hold the elements from the `m`th on.
     /// # Safety
     /// The values have zeros around them, and room for a vector.
     #[inline(always)]
-    unsafe fn sum<S: Simd>(&self, s: S, m: usize) -> T::V<S> {
+    unsafe fn sum<T: Real, S: Simd>(&self, s: S, values: *const T, m: usize) -> T::V<S> {
         let mut v = T::splat(s, T::default());
         for k in 0..self.held {
             // SAFETY: the caller's promise.
-            v = v + unsafe { T::load(s, self.last.wrapping_add(m).wrapping_sub(k)) };
+            v = v + unsafe { T::load(s, values.wrapping_add(self.last + m).wrapping_sub(k)) };
+        }
+        v
+    }
+
+    /// The same of those windows that have the element's mark; in rows of windows that are told with the mark of the first tap there. `taps` are the
+    /// numbers from 0 on.
+    /// # Safety
+    /// The rows have marks that no element has around them, and room for a vector.
+    #[inline(always)]
+    pub unsafe fn chosen<T: Real, S: Simd>(
+        &self,
+        s: S,
+        rows: &[(usize, T)],
+        taps: &[T],
+        (marks, values, pitch): (*const T, *const T, usize),
+        m: usize,
+    ) -> T::V<S> {
+        let zero = T::splat(s, T::default());
+        let mut v = zero;
+        for &(row, far) in rows {
+            let at = row * pitch + self.last + m;
+            for k in (0..self.held).rev() {
+                let mark = T::splat(s, far + taps[self.tap + k * self.stride]);
+                let (marks, values) =
+                    (marks.wrapping_add(at).wrapping_sub(k), values.wrapping_add(at).wrapping_sub(k));
+                // SAFETY: the caller's promise.
+                let (here, g) = unsafe { (T::load(s, marks), T::load(s, values)) };
+                v = v + T::equal(s, here, mark, g, zero);
+            }
         }
         v
     }
@@ -274,6 +313,9 @@ fn largest_of_all<T: Real>(p: &Pool, x: &[T], mut f: impl FnMut(usize, Option<us
 
 /// out = for each element the sum of the values of the windows in which it is the first largest.
 pub(super) fn route<T: Real>(p: &Pool, x: Span, g: Span, out: Span) {
+    if super::route::fits(p) {
+        return super::route::route::<T>(p, x, g, out);
+    }
     planes(p, |plane| {
         // SAFETY: this plane's part of the output; inputs are only read.
         let (x, g, out) = unsafe {

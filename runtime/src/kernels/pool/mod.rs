@@ -8,6 +8,7 @@
 mod back;
 mod phases;
 mod planes;
+mod route;
 
 use super::conv::Axis;
 use super::copy::cast;

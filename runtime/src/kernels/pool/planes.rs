@@ -69,36 +69,57 @@ impl<T: Real> Work for Line<'_, T> {
         let (a, inner) = (&p.axes[2], p.inner);
         let first = T::splat(s, start(kind));
         let to = out.as_mut_ptr();
+        // Pairs of neighbours, all of which are there.
+        let pairs = inner == 1 && a.stride == 2 && a.kernel == 2 && a.pad == 0 && a.input >= 2 * a.output;
         // SAFETY: rows of the data, of `row` and of the result have the sizes that the axes say, and `dealt` has the phases' room.
         unsafe {
-            // The rows into one.
-            steps!(T, a.input * inner, |i, w| {
-                let mut v = first;
-                for x in sources {
-                    v = join::<T, S>(s, kind, raised::<T, S>(s, kind, load::<T, S>(s, x.add(i), w)), v);
-                }
-                store::<T, S>(s, row.add(i), v, w)
-            });
-            // Neighbours of the row.
-            if inner == 1 {
-                phases.deal(s, row, start(kind), dealt);
+            if pairs {
+                let lanes = T::count::<S>();
                 steps!(T, a.output, |o, w| {
-                    let mut v = first;
-                    for k in 0..a.kernel {
-                        v = join::<T, S>(s, kind, T::load(s, dealt.add(phases.tap(k) + o)), v);
+                    let (mut low, mut high) = (first, first);
+                    let (wl, wh) = (lanes.min(2 * w), (2 * w).saturating_sub(lanes));
+                    for x in sources {
+                        let x = x.add(2 * o);
+                        low = join::<T, S>(s, kind, raised::<T, S>(s, kind, load::<T, S>(s, x, wl)), low);
+                        if wh > 0 {
+                            let v = load::<T, S>(s, x.add(lanes), wh);
+                            high = join::<T, S>(s, kind, raised::<T, S>(s, kind, v), high);
+                        }
                     }
+                    let (even, odd) = T::unzip(s, low, high);
+                    let v = join::<T, S>(s, kind, odd, join::<T, S>(s, kind, even, first));
                     store::<T, S>(s, to.add(o), v, w)
                 });
             } else {
-                for o in 0..a.output {
-                    let (places, to) = (window(a, o), to.add(o * inner));
-                    steps!(T, inner, |i, w| {
+                // The rows into one.
+                steps!(T, a.input * inner, |i, w| {
+                    let mut v = first;
+                    for x in sources {
+                        v = join::<T, S>(s, kind, raised::<T, S>(s, kind, load::<T, S>(s, x.add(i), w)), v);
+                    }
+                    store::<T, S>(s, row.add(i), v, w)
+                });
+                // Neighbours of the row.
+                if inner == 1 {
+                    phases.deal(s, row, start(kind), dealt);
+                    steps!(T, a.output, |o, w| {
                         let mut v = first;
-                        for place in places.clone() {
-                            v = join::<T, S>(s, kind, load::<T, S>(s, row.add(place * inner + i), w), v);
+                        for k in 0..a.kernel {
+                            v = join::<T, S>(s, kind, T::load(s, dealt.add(phases.tap(k) + o)), v);
                         }
-                        store::<T, S>(s, to.add(i), v, w)
+                        store::<T, S>(s, to.add(o), v, w)
                     });
+                } else {
+                    for o in 0..a.output {
+                        let (places, to) = (window(a, o), to.add(o * inner));
+                        steps!(T, inner, |i, w| {
+                            let mut v = first;
+                            for place in places.clone() {
+                                v = join::<T, S>(s, kind, load::<T, S>(s, row.add(place * inner + i), w), v);
+                            }
+                            store::<T, S>(s, to.add(i), v, w)
+                        });
+                    }
                 }
             }
             match kind {
