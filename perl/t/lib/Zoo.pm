@@ -9,10 +9,10 @@ our @EXPORT = qw(families network picture off_by);
 
 # One network of each family of the model zoo, small, and the smallest picture that its pooling takes.
 my %size = (
-    'resnet18_v1' => 32,
-    'resnet18_v2' => 32,
-    'mobilenet0.25' => 32,
-    'mobilenetv2_0.25' => 32,
+    'resnet18_v1' => 64,
+    'resnet18_v2' => 64,
+    'mobilenet0.25' => 64,
+    'mobilenetv2_0.25' => 64,
     'squeezenet1.1' => 209,
     'vgg11' => 32,
     'densenet121' => 221,
@@ -20,7 +20,11 @@ my %size = (
     'inceptionv3' => 299,
 );
 
-sub families { return sort keys %size }
+sub families
+{
+    my @names = sort keys %size;
+    return @names;
+}
 
 # With weights that keep signals alive, and normalization that does something.
 sub network
