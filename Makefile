@@ -99,6 +99,7 @@ $(PEERS):
 bench-peers: deps-test build $(PEERS)
 	$(CARGO) build --release --locked -p keshi-benches --bin worker
 	$(PERL) benches/peers/run.pl --python $(PEERS) --rust target/release/worker --report docs/performance.md
+	$(PERL) benches/peers/threads.pl
 
 # What MXNet recorded, in the folder DATA: calls of operators, and whole training runs.
 conformance: build

@@ -22,7 +22,8 @@ sub normal
 sub drawn
 {
     my ($count, $amount, $chance) = @_;
-    my @names = grep { $amount->{$_} > 0 } qw(brightness contrast saturation hue depth lightness light gain offset) or return;
+    my @names = grep { $amount->{$_} > 0 } qw(brightness contrast saturation hue depth lightness light gain offset)
+        or return;
     my %draws = (order => [shuffle grep { /^(?:brightness|contrast|saturation)$/ } @names]);
     for my $name (@names) {
         if ($name eq 'light') {
@@ -30,8 +31,8 @@ sub drawn
             next;
         }
         my $base = $name =~ /^(?:brightness|contrast|saturation|gain)$/ ? 1 : 0;
-        $draws{$name}
-            = [map { rand() < $chance->($name) ? $base + (2 * rand() - 1) * $amount->{$name} : $base } 1 .. $count];
+        $draws{$name} =
+            [map { rand() < $chance->($name) ? $base + (2 * rand() - 1) * $amount->{$name} : $base } 1 .. $count];
     }
     return \%draws;
 }
@@ -81,7 +82,11 @@ sub _shifted
     my ($r, $g, $b) = map { $_ / $safe } @channels;
     my $is_red = $channels[0] == $most;
     my $is_green = ($channels[1] == $most) * (1 - $is_red);
-    my $sixths = $is_red * ($g - $b) + $is_green * ($b - $r + 2) + (1 - $is_red - $is_green) * ($r - $g + 4) + $added->('hue') * (2 / 60);
+    my $sixths =
+        $is_red * ($g - $b) +
+        $is_green * ($b - $r + 2) +
+        (1 - $is_red - $is_green) * ($r - $g + 4) +
+        $added->('hue') * (2 / 60);
     my $lightness = ($most + $least) * 0.5;
     my $depth = $range / ((255 - $nd->abs($most + $least - 255)) + ($range == 0)) + $added->('depth') * (1 / 255);
     $lightness = ($lightness + $added->('lightness'))->clip(0, 255);
@@ -92,7 +97,8 @@ sub _shifted
                 my $k = ($sixths * 2 + $_) % 12;
                 $lightness - $reach * ($k - 3)->minimum(9 - $k)->clip(-1, 1)
             } 0,
-            8, 4
+            8,
+            4
         ),
         dim => 1
     );
