@@ -13,7 +13,8 @@ chomp(my $all = `nproc`);
 my %pipe;
 for my $threads (1, $all) {
     local $ENV{KESHI_NUM_THREADS} = $threads;
-    my $process = open2(my $out, my $in, $^X, "-I$root/perl/blib/lib", "-I$root/perl/blib/arch", "$FindBin::Bin/keshi_worker.pl");
+    my $process =
+        open2(my $out, my $in, $^X, "-I$root/perl/blib/lib", "-I$root/perl/blib/arch", "$FindBin::Bin/keshi_worker.pl");
     defined readline $out or die "the worker does not start\n";
     $pipe{$threads} = [$in, $out];
 }
@@ -36,7 +37,10 @@ for my $workload (
             push @{ $times{$threads} }, $time;
         }
     }
-    my ($one, $many) = map { my @sorted = sort { $a <=> $b } @{ $times{$_} }; $sorted[@sorted / 2] } 1, $all;
+    my ($one, $many) = map {
+        my @sorted = sort { $a <=> $b } @{ $times{$_} };
+        $sorted[@sorted / 2]
+    } 1, $all;
     next if $one eq '-';
     printf "%-26s %12.2f %12.2f %9.2f\n", $workload, 1e3 * $one, 1e3 * $many, $one / $many;
 }

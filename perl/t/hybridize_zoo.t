@@ -37,6 +37,7 @@ sub growth
     $net->hybridize($is_compiled, static_alloc => 1, static_shape => 1);
     my $x = mx->nd->ones([8, 3, 224, 224]);
     my $before = memory('VmRSS');
+
     for (1 .. 2) {
         if (open my $reset, '>', '/proc/self/clear_refs') { print {$reset} 5; close $reset }
         $net->($x)->wait_to_read;
@@ -50,7 +51,8 @@ sub growth
 {
     my ($plain, $compiled) = map { [growth($_)] } 0, 1;
     is(scalar(grep { $_ > 0 } @$plain, @$compiled), 4, 'memory is measured') if memory('VmHWM');
-    diag sprintf 'ResNet-50, batch 8: %d MB call by call; compiled %d MB (%.0f %%), %d MB while it compiles', $plain->[1],
+    diag sprintf 'ResNet-50, batch 8: %d MB call by call; compiled %d MB (%.0f %%), %d MB while it compiles',
+        $plain->[1],
         $compiled->[1], 100 * $compiled->[1] / $plain->[1], $compiled->[0];
 }
 
@@ -65,7 +67,8 @@ sub trained
     my $l;
     autograd->record(sub { $l = $loss->($net->($x), mx->nd->array([3, 7])) });
     $l->backward;
-    return { map { $_->name => $_->grad_req eq 'null' ? $_->data->copy : $_->grad->copy } $net->collect_params->values };
+    return { map { $_->name => $_->grad_req eq 'null' ? $_->data->copy : $_->grad->copy }
+            $net->collect_params->values };
 }
 
 mx->random->seed(21);
@@ -84,8 +87,8 @@ for my $name (families()) {
     my @off = grep { ($compiled->{$_} - $step->{$_})->abs->max->asscalar != 0 } sort keys %$step;
     is("@off", '', "$name: a training step's gradients and statistics are the same to the last bit");
 
-    # With normalization folded into convolutions it rounds differently. The linear bottlenecks of MobileNet v2 cancel most: there
-    # the calls one by one are 30 ulp from the truth as well.
+# With normalization folded into convolutions it rounds differently. The linear bottlenecks of MobileNet v2 cancel most: there
+# the calls one by one are 30 ulp from the truth as well.
     $restart->();
     $net->hybridize(0);
     $net->cast('float64');

@@ -120,6 +120,20 @@ my @lines = (
 );
 travels(splice(@lines, 0, 2), [3, 5]) while @lines;
 
+# -- activations as layers
+
+{
+    my @layers = (
+        nn->ELU(0.7), nn->SELU, nn->Swish, nn->PReLU, nn->LeakyReLU(0.2), map { nn->Activation($_) } qw(relu softsign)
+    );
+    for my $layer (@layers) {
+        $layer->initialize;
+        my %params = map { $_->name => $_->data } $layer->collect_params->values;
+        my $x = mx->nd->random->uniform(low => -2, high => 2, shape => [3, 5]);
+        survives("$layer" =~ s/\W.*//sr, $layer->(mx->sym->var('data')), \%params, $x, $layer->($x), 1e-5);
+    }
+}
+
 # -- the model zoo
 
 for my $name (families()) {

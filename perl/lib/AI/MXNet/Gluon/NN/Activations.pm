@@ -90,8 +90,10 @@ sub python_constructor_arguments { return ['alpha'] }
 sub hybrid_forward
 {
     my ($self, $F, $x) = @_;
+    return $F->LeakyReLU($x, act_type => 'elu', slope => $self->{alpha}) if $F eq 'AI::MXNet::Symbol';
 
-  # exp(x) - 1 as one writes it, so that results equal the formula to the last bit; what is not taken must not overflow.
+# Step by step exp(x) - 1 is as one writes it, so that results equal the formula to the last bit; what is not taken must
+# not overflow.
     return $F->where($x > 0, $x, ($F->exp($F->_minimum_scalar($x, scalar => 0)) - 1) * $self->{alpha});
 }
 
