@@ -71,6 +71,6 @@ The symbol, its arguments, and its auxiliary states, the last two by name, as ha
 =back
 
 The operators of the model zoo go both ways, and those of many other networks: convolutions, pooling, dense layers, normalizations,
-activations, arithmetic, reductions, embeddings, and what changes shapes.
+activations, arithmetic, reductions, embeddings, and what changes shapes. Recurrent layers (C<RNN>) are exported only.
 
 =cut

@@ -28,12 +28,13 @@ sub _attribute
 {
     my ($name, $value) = @_;
     return { name => $name, type => 7, ints => [map { $_ + 0 } @$value] } if ref $value eq 'ARRAY';
+    return { name => $name, type => 8, %$value } if ref $value eq 'HASH';
     return { name => $name, type => 1, f => $$value } if ref $value;
     return { name => $name, type => 2, i => $value + 0 } if $value =~ /^-?\d+$/;
     return { name => $name, type => 3, s => $value };
 }
 
-# A node; attributes are whole numbers, lists of them, references to floats, or texts.
+# A node; attributes are whole numbers, lists of them, references to floats, texts, or a hash of texts.
 sub add
 {
     my ($self, $op, $inputs, $outputs, %attributes) = @_;
@@ -252,6 +253,106 @@ sub _dot
     return $self->add('MatMul', \@sides, $n->{name});
 }
 
+# -- recurrent networks
+
+# The numbers of a value that depends on parameters alone.
+sub _known
+{
+    my ($self, $name) = @_;
+    return $self->{params}{$name} if $self->{params}{$name};
+    my $symbol = $self->{internals}->slice("${name}_output");
+    my @names = @{ $symbol->list_arguments };
+    my @others = grep { !$self->{params}{$_} } @names;
+    _fail("export_model: $name depends on @others, want parameters alone") if @others;
+    return $symbol->eval(args => { map { $_ => $self->{params}{$_} } @names })->[0];
+}
+
+# By mode: ONNX's operator, its gates by their places among MXNet's, activations, other attributes.
+my %RECURRENT = (
+    lstm => ['LSTM', [0, 3, 1, 2], [qw(Sigmoid Tanh Tanh)]],
+    gru => ['GRU', [1, 0, 2], [qw(Sigmoid Tanh)], linear_before_reset => 1],
+    rnn_tanh => ['RNN', [0], ['Tanh']],
+    rnn_relu => ['RNN', [0], ['Relu']],
+);
+
+# One ONNX node for each layer. The vector holds the weights of all layers and directions, of inputs and of states, then the biases so.
+sub _recurrent
+{
+    my ($self, $n) = @_;
+    my ($p, $name) = @$n{qw(p name)};
+    my ($x, $vector, @states) = @{ $n->{inputs} };
+    my ($op, $order, $activations, %more) = @{ $RECURRENT{ $p->{mode} } };
+    my ($hidden, $layers) = @$p{qw(state_size num_layers)};
+    push @{ $n->{outputs} }, map { "${name}_last$_" } 0 .. $#states if _yes($p->{state_outputs});
+    my $directions = _yes($p->{bidirectional}) ? 2 : 1;
+    for my $refused (qw(projection_size use_sequence_length lstm_state_clip_min)) {
+        _fail("export_model: RNN $name with $refused is not supported")
+            if ($p->{$refused} // '') !~ /^(?:|0|false|none)$/i;
+    }
+    my ($numbers, $at) = ($self->_known($vector), 0);
+    my $rows = @$order * $hidden;
+
+    # The next rows of the vector, gates in ONNX's order.
+    my $take = sub {
+        my $width = shift;
+        my $part = $numbers->slice([$at, $at + $rows * $width - 1])->reshape([scalar @$order, -1]);
+        $at += $rows * $width;
+        return AI::MXNet::NDArray->take($part, AI::MXNet::NDArray->array($order))->reshape([-1]);
+    };
+    my $save = sub {
+        my ($called, $shape, @parts) = @_;
+        my $all = @parts > 1 ? AI::MXNet::NDArray->concat(@parts, dim => 0) : $parts[0];
+        push @{ $self->{tensors} }, _tensor($called, $all, [$directions, @$shape]);
+        return $called;
+    };
+    my ($width) = $self->_shape_of($x)->[2];
+    my @inputs;
+    for my $layer (0 .. $layers - 1) {
+        my (@w, @r);
+        for (1 .. $directions) { push @w, $take->($width); push @r, $take->($hidden) }
+        $inputs[$layer] =
+            [$save->("${name}_w$layer", [$rows, $width], @w), $save->("${name}_r$layer", [$rows, $hidden], @r)];
+        $width = $hidden * $directions;
+    }
+    my @last;
+    for my $layer (0 .. $layers - 1) {
+        my @b = map { $take->(1) } 1 .. 2 * $directions;
+        my $here = "${name}_layer$layer";
+        my @begin = map { $self->_rows_of($_, $layer * $directions, $directions, "${here}_$_") } @states;
+        my @outputs = map { "${here}_$_" } qw(y h c) [0 .. @states];
+        $self->add(
+            $op, [$x, @{ $inputs[$layer] }, $save->("${name}_b$layer", [2 * $rows], @b), '', @begin], \@outputs,
+            hidden_size => $hidden,
+            direction => $directions > 1 ? 'bidirectional' : 'forward',
+            activations => { strings => [(@$activations) x $directions] },
+            %more
+        );
+        push @{ $last[$_] }, $outputs[1 + $_] for 0 .. $#states;
+        $x = $self->add('Transpose', [$outputs[0]], "${here}_turned", perm => [0, 2, 1, 3]);
+        my $out = $layer == $layers - 1 ? $n->{outputs}[0] : "${here}_out";
+        $x = $self->add('Reshape', [$x, $self->whole("${here}_shape", 0, 0, -1)], $out);
+    }
+    $self->add('Concat', $last[$_], $n->{outputs}[1 + $_], axis => 0) for 0 .. $#{ $n->{outputs} } - 1;
+    return;
+}
+
+sub _rows_of
+{
+    my ($self, $state, $first, $count, $called) = @_;
+    my @bounds = map { $self->whole("${called}_$_->[0]", $_->[1]) } [starts => $first], [ends => $first + $count],
+        [axes => 0];
+    return $self->add('Slice', [$state, @bounds], $called);
+}
+
+sub _shape_of { my ($self, $name) = @_; return $self->{shapes}{$name} // $self->{shapes}{"${name}_output"} }
+
+sub _zeros
+{
+    my ($self, $n) = @_;
+    my $shape = $self->_shape_of($n->{name});
+    return $self->constant($n->{name}, [(0) x List::Util::product(1, @$shape)], $shape, $self->{dtype});
+}
+
 sub _axes_of
 {
     my $op = shift;
@@ -272,6 +373,9 @@ my %RULE = (
     SliceChannel => \&_split,
     slice_axis => \&_slice_axis,
     clip => \&_clip,
+    RNN => \&_recurrent,
+    _rnn_param_concat => sub { return },    # RNN takes its value
+    _zeros => \&_zeros,
     dot => \&_dot,
     batch_dot => \&_dot,
     Convolution => sub {
@@ -412,12 +516,11 @@ sub model
     _fail('export_model: got ' . @$shapes . ' input shapes, want ' . @inputs . ": @inputs") if @$shapes != @inputs;
     my %given;
     @given{@inputs} = @$shapes;
-    my $internals = $symbol->get_internals;
+    my $internals = $self->{internals} = $symbol->get_internals;
     my (undef, $found) = $internals->infer_shape(%given);
     _fail('export_model: the shapes of the inputs do not tell all others') if not $found;
     my @names = @{ $internals->list_outputs };
     @{ $self->{shapes} }{@names} = @$found;
-    my %seen = map { $_ => 1 } @inputs;
     my @values;    # names by node and output
 
     for my $node (@nodes) {
@@ -432,13 +535,20 @@ sub model
         push @values, \@outputs;
         my @from = map { $values[$_->[0]][$_->[1]] } @{ $node->{inputs} };
         $rule->($self, { name => $name, op => $op, p => $node->{attrs} // {}, inputs => \@from, outputs => \@outputs });
-        $seen{$_} = 1 for @from;
-    }
-    my %used = map { $_ => 1 } map { @{ $_->{input} } } @{ $self->{nodes} };
-    for my $name (sort grep { $used{$_} } keys %$params) {
-        push @{ $self->{tensors} }, _tensor($name, $params->{$name}, $params->{$name}->shape);
     }
     my @heads = map { $values[$_->[0]][$_->[1]] } @{ $graph->{heads} };
+
+    # What nobody reads stays out.
+    my %used = map { $_ => 1 } @heads;
+    my @kept;
+    for my $node (reverse @{ $self->{nodes} }) {
+        next if not grep { $used{$_} } @{ $node->{output} };
+        unshift @kept, $node;
+        $used{$_} = 1 for @{ $node->{input} };
+    }
+    for my $name (sort keys %$params) {
+        push @{ $self->{tensors} }, _tensor($name, $params->{$name}, $params->{$name}->shape) if $used{$name};
+    }
     my @out_names = @{ $symbol->list_outputs };
     return {
         ir_version => 7,
@@ -446,8 +556,8 @@ sub model
         opset_import => [{ domain => '', version => 13 }],
         graph => {
             name => $symbol->name // 'group',
-            node => $self->{nodes},
-            initializer => $self->{tensors},
+            node => \@kept,
+            initializer => [grep { $used{ $_->{name} } } @{ $self->{tensors} }],
             input => [map { _value_info($_, $given{$_}, $dtype) } grep { $used{$_} } @inputs],
             output => [map { _value_info($heads[$_], $self->{shapes}{ $out_names[$_] }, $dtype) } 0 .. $#heads],
         },

@@ -39,6 +39,7 @@ my %MESSAGE = (
         5 => ['t', 'Tensor'],
         7 => ['floats', 'float', 1],
         8 => ['ints', 'int', 1],
+        9 => ['strings', 'bytes', 1],
         20 => ['type', 'int'],
     },
     Tensor => {
