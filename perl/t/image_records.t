@@ -185,6 +185,24 @@ dies_with(
     'falling ranges'
 );
 
+for my $case ([9, 20, 24, 2], [9, 3, 3, 3], [2, 3, 3, 2]) {
+    my ($method, $height, $width, $as) = @$case;
+    my ($got, $want) = map {
+        (
+            batches(
+                'ImageRecordUInt8Iter', %whole,
+                data_shape => [3, $height, $width],
+                min_random_scale => 0.5,
+                max_random_scale => 0.5,
+                inter_method => $_
+            )
+        )[0]
+    } $method, $as;
+    is_deeply([$got->list], [$want->list], "interpolation $method at ${height}x$width");
+}
+is(scalar(map { $_->list } batches('ImageRecordUInt8Iter', %whole, data_shape => [3, 2, 2], inter_method => 10)),
+    7 * 12, 'any interpolation');
+
 # -- other colours
 
 my @raw = (batches('ImageRecordIter'))[0]->list;

@@ -132,6 +132,7 @@ C<min_aspect_ratio> to C<max_aspect_ratio>, by default 1 less and more C<max_asp
 C<random_l> (of hue, in half degrees, saturation and lightness, of 255), C<pca_noise> (the deviation along the principal axes of
 colours), C<max_random_contrast> and C<max_random_illumination> (a part and an amount, after the mean). C<shuffle> gives each pass an order of its own, which C<seed>
 decides. C<label_width> labels, from the records or by number from C<path_imglist>. C<num_parts> and C<part_index> choose a part.
+C<inter_method> is the interpolation: 0 nearest, 1 linear, 2 cubic, 3 area, 4 Lanczos, 9 areas or cubic, 10 any.
 C<path_imgidx> saves going through the file. C<ImageRecordUInt8Iter> gives the pixels, C<ImageRecordInt8Iter> the pixels less the mean.
 The pictures of a batch are decoded side by side, on all threads, and while a batch is used the next one is decoded, unless
 C<prefetch_buffer> is 0.

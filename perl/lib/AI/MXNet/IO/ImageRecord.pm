@@ -142,7 +142,6 @@ sub _frame
         height => $height,
         width => $width,
         resize => $self->_number(resize => -1),
-        interp => $self->_number(inter_method => 1),
     );
 }
 
@@ -221,7 +220,20 @@ sub arrays
 sub _call
 {
     my ($self, $files, %with) = @_;
-    return (arrays($files), { num_args => scalar @$files, $self->_frame, %with });
+    return (arrays($files), { num_args => scalar @$files, $self->_frame, interp => $self->_interp($files), %with });
+}
+
+# How values between pixels are made; 9 is areas for smaller pictures and cubic for larger ones, as the first of a batch has it, and 10
+# any way.
+sub _interp
+{
+    my ($self, $files) = @_;
+    my $method = $self->_number(inter_method => 1);
+    return int rand 5 if $method == 10;
+    return $method if $method != 9;
+    my ($size) = $self->_sizes([$files->[0]]);
+    my (undef, $height, $width) = @{ $self->_data_shape };
+    return $size->[0] > $height && $size->[1] > $width ? 3 : 2;
 }
 
 # The labels of a record.
