@@ -1,4 +1,4 @@
-//! Where the extreme is. Comparisons are plain `>` and `<`: the first of equals wins, and NaN never does unless it comes first.
+//! Where the extreme is. The first of equals wins, and the first NaN before everything.
 
 use super::Shared;
 use crate::dtype::{DType, Elem};
@@ -35,11 +35,14 @@ pub fn arg_reduce(kind: Arg, x: Span, outer: usize, n: usize, inner: usize, out:
     });
 }
 
+/// Whether `a` wins against `b`, which comes before it.
 #[inline(always)]
 fn beats<T: PartialOrd>(kind: Arg, a: T, b: T) -> bool {
+    let is_nan = |v: &T| v.partial_cmp(v).is_none();
     match kind {
-        Arg::Max => a > b,
-        Arg::Min => a < b,
+        Arg::Max if a > b => true,
+        Arg::Min if a < b => true,
+        _ => is_nan(&a) && !is_nan(&b),
     }
 }
 
@@ -110,8 +113,11 @@ fn extreme(kind: Arg, level: Level, first: f32, x: &[f32]) -> f32 {
 }
 
 fn index(level: Level, x: &[f32], value: f32) -> usize {
-    // A first NaN is never beaten, and equals nothing.
-    if value.is_nan() { 0 } else { level.run(Find(x, value)) }
+    // NaN equals nothing.
+    if value.is_nan() {
+        return x.iter().position(|v| v.is_nan()).unwrap_or(0);
+    }
+    level.run(Find(x, value))
 }
 
 struct Extreme<'a>(Arg, f32, &'a [f32]);
@@ -122,6 +128,7 @@ impl Work for Extreme<'_> {
     fn run<S: Simd>(self, s: S) -> f32 {
         let Extreme(kind, first, x) = self;
         let mut best = [s.splat(first); 4];
+        let mut nan = s.is_nan(best[0]);
         let max = kind == Arg::Max;
         let mut groups = x.chunks_exact(4 * S::N);
         for g in &mut groups {
@@ -129,7 +136,11 @@ impl Work for Extreme<'_> {
                 // SAFETY: the group holds four vectors. `max(v, b)` gives `b` where `v` is NaN.
                 let v = unsafe { s.load(g.as_ptr().add(j * S::N)) };
                 best[j] = if max { s.max(v, best[j]) } else { s.min(v, best[j]) };
+                nan = nan | s.is_nan(v);
             }
+        }
+        if s.any(nan) {
+            return f32::NAN;
         }
         let mut all = first;
         for b in best {

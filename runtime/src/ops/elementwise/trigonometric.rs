@@ -11,6 +11,9 @@ map_kernel!(Tanh: |s, x| math::tanh(s, x), |x| x.tanh());
 
 /// arccosh without the loss of digits near 1 that the formula with `x² - 1` has.
 fn acosh(x: f64) -> f64 {
+    if x < 1.0 {
+        return f64::NAN;
+    }
     if x > 1e8 {
         return x.ln() + std::f64::consts::LN_2;
     }

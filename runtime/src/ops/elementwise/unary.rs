@@ -15,10 +15,9 @@ map_kernel!(Abs: |s, x| s.abs(x), lanes64 |s, x| s.abs64(x), |x| x.abs(), int |i
 map_kernel!(Sign:
     |s, x| {
         let zero = s.splat(0.0);
-        let y = s.truth(s.lt(zero, x)) - s.truth(s.lt(x, zero));
-        s.select(s.is_nan(x), x, y)
+        s.truth(s.lt(zero, x)) - s.truth(s.lt(x, zero))
     },
-    |x| if x.is_nan() { x } else { f64::from(i8::from(x > 0.0) - i8::from(x < 0.0)) },
+    |x| f64::from(i8::from(x > 0.0) - i8::from(x < 0.0)),
     int |i| i.signum());
 map_kernel!(Square: |_s, x| x * x, lanes64 |_s, x| x * x, |x| x * x, int |i| i.wrapping_mul(i));
 map_kernel!(Sqrt: |s, x| s.sqrt(x), lanes64 |s, x| s.sqrt64(x), |x| x.sqrt());
@@ -219,7 +218,7 @@ table! {
         .doc("Magnitude of every element, `|x|`. The derivative at 0 is 0.")
         .vjp1(Keep::INPUTS, |d| Ok(d.grad() * d.input(0).sign())).samples_away(-4.0, 4.0, &[0.0]);
     SIGN = OpDef::map("sign", run_map::<Sign>).aliases(&["_sparse_sign"])
-        .doc("Sign of every element: -1, 0 or 1.").zero_gradient("piecewise constant").samples_away(-4.0, 4.0, &[0.0]);
+        .doc("Sign of every element: -1, 0 or 1; 0 for NaN.").zero_gradient("piecewise constant").samples_away(-4.0, 4.0, &[0.0]);
     SQUARE = OpDef::map("square", run_map::<Square>).aliases(&["_sparse_square"])
         .doc("Square of every element, `x²`.")
         .vjp1(Keep::INPUTS, |d| Ok(d.grad() * (d.input(0) * 2.0))).samples(-3.0, 3.0);
