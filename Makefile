@@ -23,7 +23,7 @@ help:
 	@echo 'make deps     install what a build needs (deps-test, deps-check, deps-examples: what those need too)'
 	@echo 'make build    libkeshi ($(STAGE)/) and the Perl module (perl/blib/)'
 	@echo 'make bench    benchmarks, each as a ratio against a peer'
-	@echo 'make bench-peers    the same workloads on PyTorch and MXNet too (fetches both, 3 GB, into .peers/)'
+	@echo 'make bench-peers    the same workloads on PyTorch, MXNet and ONNX Runtime too (fetches them, 3 GB, into .peers/)'
 	@echo 'make conformance DATA=folder    what MXNet recorded: calls of operators, and whole training runs'
 	@echo 'make check    formatting, lints, docs, Perl style, then every test'
 	@echo 'make install  library, header and keshi.pc under DESTDIR/PREFIX; the Perl module by `make -C perl install`'
@@ -94,7 +94,7 @@ PEERS := .peers/bin/python
 $(PEERS):
 	@tools/deps peers
 	python3 -m venv .peers
-	.peers/bin/pip install --quiet numpy==1.23.5 mxnet==1.9.1 torch
+	.peers/bin/pip install --quiet numpy==1.23.5 mxnet==1.9.1 torch onnxruntime
 
 bench-peers: deps-test build $(PEERS)
 	$(CARGO) build --release --locked -p keshi-benches --bin worker

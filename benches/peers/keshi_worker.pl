@@ -4,6 +4,7 @@ use strict;
 use warnings;
 use Time::HiRes qw(time);
 use AI::MXNet qw(mx);
+use AI::MXNet::Contrib::ONNX;
 
 mx->random->seed(1);
 sub rand_of { return nd->random->uniform(-1, 1, [@_]) }
@@ -103,20 +104,41 @@ sub lstm
     };
 }
 
-sub step
+sub trainer_of
 {
-    my ($net, $shape, $hybrid) = @_;
+    my ($net, $hybrid) = @_;
     $net->initialize(mx->init->Xavier);
     $net->hybridize(1, static_alloc => 1, static_shape => 1) if $hybrid;
     my $loss_of = mx->gluon->loss->SoftmaxCrossEntropyLoss;
     my $trainer = mx->gluon->Trainer($net->collect_params, 'sgd', { learning_rate => 0.01 });
-    my $x = rand_of(@$shape);
-    my $y = nd->floor(nd->random->uniform(0, 10, [$shape->[0]]));
     return sub {
+        my ($x, $y) = @_;
         my $loss;
         mx->autograd->record(sub { $loss = $loss_of->($net->($x), $y) });
         $loss->backward;
-        $trainer->step($shape->[0]);
+        $trainer->step($x->shape->[0]);
+    };
+}
+
+sub step
+{
+    my ($net, $shape, $hybrid) = @_;
+    my $train = trainer_of($net, $hybrid);
+    my $x = rand_of(@$shape);
+    my $y = nd->floor(nd->random->uniform(0, 10, [$shape->[0]]));
+    return sub { $train->($x, $y) };
+}
+
+sub epoch
+{
+    my $folder = $ENV{MNIST} // 'data/mnist';
+    return if not -e "$folder/t10k-images-idx3-ubyte";
+    my $data = mx->gluon->data->vision->MNIST(root => $folder, train => 0);
+    my $scaled = $data->transform_first(sub { $_[0]->astype('float32') / 255 });
+    my $batches = mx->gluon->data->DataLoader($scaled, batch_size => 100);
+    my $train = trainer_of(mlp());
+    return sub {
+        while (defined(my $batch = <$batches>)) { $train->(@$batch) }
     };
 }
 
@@ -147,14 +169,30 @@ sub lenet
     );
 }
 
-sub resnet
+# A network on what shape, batch by batch; hybridized it is written for ONNX Runtime too, where somebody says into which folder.
+sub inference
 {
-    my $batch = shift;
-    my $net = mx->gluon->model_zoo->vision->resnet50_v1;
+    my ($name, $net, $shape, $hybrid) = @_;
     $net->initialize(mx->init->Xavier);
+    my $x = rand_of(@$shape);
+    $net->($x);
+    $_->set_data(nd->zeros($_->shape)) for grep { $_->name =~ /running_mean$/ } $net->collect_params->values;
+    return sub { $net->($x) }
+        if not $hybrid;
     $net->hybridize(1, static_alloc => 1, static_shape => 1);
-    my $x = rand_of($batch, 3, 224, 224);
+
+    if (defined $ENV{KESHI_ONNX}) {
+        my %params = map { $_->name => $_->data } $net->collect_params->values;
+        my $file = "$ENV{KESHI_ONNX}/$name.onnx";
+        AI::MXNet::Contrib::ONNX->export_model($net->(mx->sym->var('data')), \%params, [$shape], 'float32', $file);
+    }
     return sub { $net->($x) };
+}
+
+sub pictures
+{
+    my ($name, $net, $batch, $hybrid) = @_;
+    return inference("$name:$batch", mx->gluon->model_zoo->vision->$net, [$batch, 3, 224, 224], $hybrid);
 }
 
 package Fused {
@@ -256,7 +294,13 @@ my %make = (
     lstm => \&lstm,
     mlp => sub { step(mlp(), [100, 784], @_) },
     lenet => sub { step(lenet(), [256, 1, 28, 28], @_) },
-    resnet => \&resnet,
+    epoch => \&epoch,
+    resnet => sub { pictures(resnet => 'resnet50_v1', @_) },
+    mobilenet => sub { pictures(mobilenet => 'mobilenet_v2_1_0', @_) },
+    recurrent => sub {
+        my ($batch, $hybrid) = @_;
+        return inference("recurrent:$batch", mx->gluon->rnn->LSTM(256, 2), [35, $batch, 256], $hybrid);
+    },
 );
 
 sub make

@@ -7,7 +7,7 @@ os.environ.setdefault("OMP_NUM_THREADS", os.environ.get("KESHI_NUM_THREADS", "2"
 import mxnet as mx
 from mxnet import autograd, gluon, nd
 
-from peer import serve
+from peer import digits, over, serve
 
 mx.random.seed(1)
 rand = lambda *shape: nd.random.uniform(-1, 1, shape)
@@ -120,22 +120,36 @@ def lstm():
     return call
 
 
-def step(net, shape, hybrid):
+def trainer_of(net, hybrid):
     net.initialize(mx.init.Xavier())
     if hybrid:
         net.hybridize(static_alloc=True, static_shape=True)
     loss_of = gluon.loss.SoftmaxCrossEntropyLoss()
     trainer = gluon.Trainer(net.collect_params(), "sgd", {"learning_rate": 0.01})
-    x = rand(*shape)
-    y = nd.floor(nd.random.uniform(0, 10, (shape[0],)))
 
-    def call():
+    def train(x, y):
         with autograd.record():
             loss = loss_of(net(x), y)
         loss.backward()
-        trainer.step(shape[0])
+        trainer.step(x.shape[0])
 
-    return call
+    return train
+
+
+def step(net, shape, hybrid):
+    train = trainer_of(net, hybrid)
+    x = rand(*shape)
+    y = nd.floor(nd.random.uniform(0, 10, (shape[0],)))
+    return lambda: train(x, y)
+
+
+def epoch():
+    found = digits()
+    if found is None:
+        return None
+    data = gluon.data.ArrayDataset(nd.array(found[0], dtype="uint8"), found[1])
+    scaled = data.transform_first(lambda x: x.astype("float32") / 255)
+    return over(gluon.data.DataLoader(scaled, batch_size=100, num_workers=0), trainer_of(mlp(), False))
 
 
 def sequential(*layers):
@@ -231,6 +245,7 @@ def make(name):
         "lstm": lstm,
         "mlp": lambda: step(mlp(), (100, 784), hybrid),
         "lenet": lambda: step(lenet(), (256, 1, 28, 28), hybrid),
+        "epoch": epoch,
         "resnet": lambda: resnet(int(rest[0])),
     }.get(what, lambda: None)()
 

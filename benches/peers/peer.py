@@ -5,8 +5,11 @@ SECONDS allow, and the kB by which memory grew at most meanwhile; `NAME -` where
 """
 
 import gc
+import os
 import sys
 import time
+
+import numpy
 
 
 def status(field):
@@ -20,6 +23,23 @@ def reset_peak():
             f.write("5")
     except OSError:
         pass
+
+
+def digits():
+    """The test digits of MNIST: uint8 of 10000 x 28 x 28, and int32 labels. Nothing where they are missing."""
+    path = lambda name: os.path.join(os.environ.get("MNIST", "data/mnist"), "t10k-" + name + "-ubyte")
+    if not os.path.exists(path("images-idx3")):
+        return None
+    pictures = numpy.fromfile(path("images-idx3"), "uint8", offset=16).reshape(-1, 28, 28)
+    return pictures, numpy.fromfile(path("labels-idx1"), "uint8", offset=8).astype("int32")
+
+
+def over(batches, step):
+    def epoch():
+        for x, y in batches:
+            step(x, y)
+
+    return epoch
 
 
 def timed(call, finish, seconds):

@@ -4,6 +4,7 @@
 use strict;
 use warnings;
 use FindBin;
+use File::Temp qw(tempdir);
 use Getopt::Long;
 use IPC::Open2;
 use Time::HiRes qw(sleep);
@@ -19,11 +20,16 @@ GetOptions(
 ) or die "see the head of $0\n";
 
 my $root = "$FindBin::Bin/../..";
-my @workers = (
-    [keshi => $^X, "-I$root/perl/blib/lib", "-I$root/perl/blib/arch", "$FindBin::Bin/keshi_worker.pl"],
-    [mxnet => $python, "$FindBin::Bin/mxnet_worker.py"],
-    [torch => $python, "$FindBin::Bin/torch_worker.py"],
-    ($rust ? [rust => $rust] : ()),
+my @keshi = ($^X, "-I$root/perl/blib/lib", "-I$root/perl/blib/arch", "$FindBin::Bin/keshi_worker.pl");
+my @torch = ($python, "$FindBin::Bin/torch_worker.py");
+my %command = (
+    keshi => \@keshi,
+    plain => \@keshi,
+    mxnet => [$python, "$FindBin::Bin/mxnet_worker.py"],
+    torch => \@torch,
+    compiled => \@torch,
+    onnx => [$python, "$FindBin::Bin/onnx_worker.py"],
+    rust => [$rust // ()],
 );
 
 # name, what it is, the goals (our time by MXNet's and by PyTorch's), and what the machine limits it by: bytes that are copied or read
@@ -111,26 +117,55 @@ my @workloads = (
     ['lenet', 'training step, LeNet, batch 256', 0.25, 0.6, fma => 3.4],
     ['mlp:hybrid', 'the MLP step, hybridized', 0.25, 0.6],
     ['lenet:hybrid', 'the LeNet step, hybridized', 0.25, 0.6, fma => 3.4],
-    ['resnet:1', 'ResNet-50 inference, batch 1, hybridized', 0.8, 0.8, fma => 8.2],
+    ['epoch', 'an epoch over 10,000 MNIST digits with the MLP, loading included', 0.4, 1],
+    ['resnet:1:hybrid', 'ResNet-50 inference, batch 1, hybridized', 0.8, 0.8, fma => 8.2],
+);
+
+# The same for networks that are compiled: goals by call by call, and by PyTorch's eager calls.
+my @networks = (
+    ['mlp', 'training step, MLP, batch 100', 0.7, undef],
+    ['lenet', 'training step, LeNet, batch 256', 0.7, undef],
+    ['fma:1e7', 'relu(a*b + a), 1e7', undef, undef, copy => 0.12],
+    map {
+        (
+            ["resnet:$_", "ResNet-50 inference, batch $_", undef, 1, fma => 8.2 * $_],
+            ["mobilenet:$_", "MobileNet-v2 inference, batch $_", undef, 1, fma => 0.6 * $_],
+            ["recurrent:$_", "LSTM 2 layers of 256, 35 steps, inference, batch $_", undef, 1, fma => 0.0734 * $_]
+        )
+    } 1,
+    8
 );
 
 $ENV{KESHI_NUM_THREADS} //= 2;
 delete @ENV{qw(OPENBLAS_CORETYPE OPENBLAS_L2_SIZE)};
-my %pipe;
-for my $worker (@workers) {
-    my ($name, @command) = @$worker;
-    my $process = open2(my $out, my $in, @command);
-    defined readline $out or die "$name: the worker does not start\n";
-    $pipe{$name} = [$in, $out];
+$ENV{MNIST} //= "$root/data/mnist";
+$ENV{KESHI_ONNX} = tempdir(CLEANUP => 1);
+if (not -e "$ENV{MNIST}/t10k-images-idx3-ubyte") {
+    print "left out: the epoch over MNIST's digits, which `make data` fetches\n";
+    @workloads = grep { $_->[0] ne 'epoch' } @workloads;
 }
+
+# A worker is started when it is first asked; one that cannot start, or dies, leaves its column empty from there on.
+my %pipe;
 
 sub ask
 {
-    my ($name, $workload) = @_;
-    my ($in, $out) = @{ $pipe{$name} };
+    my ($worker, $workload) = @_;
+    if (not exists $pipe{$worker}) {
+        my $process = open2(my $out, my $in, @{ $command{$worker} });
+        $pipe{$worker} = defined readline $out ? [$in, $out] : undef;
+        warn "$worker: the worker does not start\n" if not $pipe{$worker};
+    }
+    return if not $pipe{$worker};
+    my ($in, $out) = @{ $pipe{$worker} };
     print {$in} "$workload $seconds\n";
     $in->flush;
-    my $answer = readline $out // die "$name: died at $workload\n";
+    my $answer = readline $out;
+    if (not defined $answer) {
+        warn "$worker: died at $workload\n";
+        $pipe{$worker} = undef;
+        return;
+    }
     my (undef, $time, $memory) = split ' ', $answer;
     return $time eq '-' ? () : ($time, $memory);
 }
@@ -147,8 +182,6 @@ sub human
     return $time < 1e-3 ? sprintf '%.2f us', $time * 1e6 : sprintf '%.2f ms', $time * 1e3;
 }
 
-my %names = (keshi => 'Keshi', rust => 'from Rust', mxnet => 'MXNet', torch => 'PyTorch');
-my @shown = ('keshi', ($rust ? 'rust' : ()), 'mxnet', 'torch');
 my %limit = $rust ? map { $_ => 1 / (ask('rust', "limit:$_"))[0] } qw(copy read fma) : ();
 my $limits =
     $rust
@@ -156,59 +189,103 @@ my $limits =
     : '';
 print "limits: $limits\n" if $rust;
 
-my (%logs, @rows);
-my @head =
-    ('workload', map({ $names{$_} } @shown), 'of MXNet', 'of PyTorch', $rust ? 'of the limit' : (), 'memory, MB');
-printf "%-64s " . '%10s ' x (@shown) . "%9s %11s " . ($rust ? '%13s ' : '') . "%s\n", @head;
-for my $workload (grep { $_->[0] =~ $only } @workloads) {
-    my ($name, $what, $of_mxnet, $of_torch, $by, $amount) = @$workload;
-    my %goal = (mxnet => $of_mxnet, torch => $of_torch);
-    my (%time, %memory);
-    for (1 .. $rounds) {
-        for my $worker (map { $_->[0] } @workers) {
-            my ($time, $memory) = ask($worker, $name) or next;
-            push @{ $time{$worker} }, $time;
-            $memory{$worker} = $memory if $memory > ($memory{$worker} // -1);
-            sleep 0.02;
+# Measures the workloads and returns the table for the report. Columns are worker, heading, and what is added to a workload's name;
+# the first is ours, and the ratios are of it to those that follow with a third heading, in the order of a workload's goals.
+sub table
+{
+    my ($columns, @list) = @_;
+    my ($ours, @peers) = map { $_->[0] } $columns->[0], grep { $_->[3] } @$columns;
+    my %heading = map { $_->[0] => $_->[3] } @$columns;
+    my @head = (
+        'workload',
+        map({ $_->[1] } @$columns),
+        map({ $heading{$_} } @peers),
+        $rust ? 'of the limit' : (),
+        'memory, MB'
+    );
+    my $format = '%-64s ' . '%12s ' x (@head - 2) . "%s\n";
+    printf $format, @head;
+    my (%logs, @rows);
+    for my $workload (grep { $_->[0] =~ $only } @list) {
+        my ($name, $what, @rest) = @$workload;
+        my @goals = splice @rest, 0, 2;
+        my ($by, $amount) = @rest;
+        my (%time, %memory);
+        for (1 .. $rounds) {
+            for my $column (@$columns) {
+                my ($worker, undef, $more) = @$column;
+                my ($time, $memory) = ask($worker, $name . $more) or next;
+                push @{ $time{$worker} }, $time;
+                $memory{$worker} = $memory if $memory > ($memory{$worker} // -1);
+                sleep 0.02;
+            }
         }
+        my %middle = map { $_ => median(@{ $time{$_} }) } keys %time;
+        my @row = ($what, map { defined $middle{ $_->[0] } ? human($middle{ $_->[0] }) : '' } @$columns);
+        for my $i (0 .. $#peers) {
+            my $ratio = $middle{ $peers[$i] } && $middle{$ours} / $middle{ $peers[$i] };
+            push @{ $logs{ $peers[$i] } }, log $ratio if $ratio;
+            my $missed = $ratio && defined $goals[$i] && $ratio > $goals[$i];
+            push @row, $ratio ? sprintf '%.3f%s', $ratio, $missed ? " (not $goals[$i])" : '' : '';
+        }
+        push @row, $by ? sprintf '%.0f %% (%s)', 100 * $amount / $limit{$by} / $middle{$ours}, $by : '' if $rust;
+        push @row, join ' ', map { defined $memory{$_} ? sprintf '%.0f', $memory{$_} / 1024 : '-' }
+            grep { $_ ne 'rust' } map { $_->[0] } @$columns;
+        printf $format, @row;
+        push @rows, \@row;
     }
-    my %middle = map { $_ => median(@{ $time{$_} }) } keys %time;
-    my @row = ($what, map { defined $middle{$_} ? human($middle{$_}) : '' } @shown);
-    for my $peer (qw(mxnet torch)) {
-        my $ratio = $middle{$peer} && $middle{keshi} / $middle{$peer};
-        push @{ $logs{$peer} }, log $ratio if $ratio;
-        push @row, $ratio ? sprintf '%.3f%s', $ratio, $ratio > $goal{$peer} ? " (not $goal{$peer})" : '' : '';
+    my @means;
+    for my $peer (grep { $logs{$_} } @peers) {
+        my $sum = 0;
+        $sum += $_ for @{ $logs{$peer} };
+        push @means, sprintf '%.3f %s (%d workloads)', exp($sum / @{ $logs{$peer} }), $heading{$peer},
+            scalar @{ $logs{$peer} };
     }
-    push @row, $by ? sprintf '%.0f %% (%s)', 100 * $amount / $limit{$by} / $middle{keshi}, $by : '' if $rust;
-    push @row, join ' ', map { defined $memory{$_} ? sprintf '%.0f', $memory{$_} / 1024 : '-' } qw(keshi mxnet torch);
-    printf "%-64s " . '%10s ' x (@shown) . "%9s %11s " . ($rust ? '%13s ' : '') . "%s\n", @row;
-    push @rows, \@row;
+    my $mean = 'Geometric mean: ' . join(', ', @means) . ".\n";
+    print "$mean\n";
+    return join('', map { '| ' . join(' | ', @$_) . " |\n" } \@head, [map { '---' } @head], @rows) . "\n$mean";
 }
-my @means;
-for my $peer (grep { $logs{$_} } qw(mxnet torch)) {
-    my $sum = 0;
-    $sum += $_ for @{ $logs{$peer} };
-    push @means, sprintf '%.3f of %s (%d workloads)', exp($sum / @{ $logs{$peer} }), $names{$peer},
-        scalar @{ $logs{$peer} };
-}
-print 'geometric mean: ', join(', ', @means), "\n";
 
-# The table takes the place of the one between the two marks.
+my $measured = table(
+    [
+        [keshi => 'Keshi', ''],
+        $rust ? [rust => 'from Rust', ''] : (),
+        [mxnet => 'MXNet', '', 'of MXNet'],
+        [torch => 'PyTorch', '', 'of PyTorch']
+    ],
+    @workloads
+);
+my $networks = table(
+    [
+        [keshi => 'hybridized', ':hybrid'],
+        [plain => 'call by call', '', 'of call by call'],
+        [torch => 'PyTorch', '', 'of PyTorch'],
+        [compiled => 'torch.compile', ':compiled', 'of torch.compile'],
+        [onnx => 'ONNX Runtime', '', 'of ONNX Runtime']
+    ],
+    @networks
+);
+
+# A table takes the place of the one between its two marks.
 if ($report) {
-    my $versions =
-qx($python -c "import mxnet, torch, numpy; print('MXNet', mxnet.__version__, 'PyTorch', torch.__version__, 'numpy', numpy.__version__)");
+    my $versions = join ' ', map {
+        my $version = qx($python -c "import $_->[1]; print($_->[1].__version__)" 2>/dev/null) =~ s/\s+$//r;
+        length $version ? "$_->[0] $version" : ()
+    } [MXNet => 'mxnet'], [PyTorch => 'torch'], [numpy => 'numpy'], ['ONNX Runtime' => 'onnxruntime'];
     open my $cpu, '<', '/proc/cpuinfo' or die "cpuinfo: $!\n";
     my ($model) = map { /^model name\s*:\s*(.*)/ ? $1 : () } <$cpu>;
     my @now = localtime;
-    my $table = sprintf "%04d-%02d-%02d, %s, %s threads; perl %vd, %s. Limits: %s. Medians of %d rounds.\n\n",
-        $now[5] + 1900, $now[4] + 1, $now[3], $model, $ENV{KESHI_NUM_THREADS}, $^V, $versions =~ s/\s+$//r, $limits,
-        $rounds;
-    $table .= join '', map { '| ' . join(' | ', @$_) . " |\n" } \@head, [map { '---' } @head], @rows;
-    $table .= "\nGeometric mean: " . join(', ', @means) . ".\n";
+    my $about = sprintf "%04d-%02d-%02d, %s, %s threads; perl %vd, %s. Limits: %s. Medians of %d rounds.\n\n",
+        $now[5] + 1900, $now[4] + 1, $now[3], $model, $ENV{KESHI_NUM_THREADS}, $^V, $versions, $limits, $rounds;
     open my $in, '<', $report or die "$report: $!\n";
     my $text = do { local $/ = undef; <$in> };
     close $in;
-    $text =~ s/(<!-- measured -->\n).*(<!-- end -->)/$1\n$table\n$2/s or die "$report has no marks for the table\n";
+
+    for (['measured', 'end', $measured], ['networks', 'end of networks', $networks]) {
+        my ($begin, $end, $table) = @$_;
+        $text =~ s/(<!-- $begin -->\n).*(<!-- $end -->)/$1\n$about$table\n$2/s
+            or die "$report has no marks for the table of $begin\n";
+    }
     open my $out, '>', $report or die "$report: $!\n";
     print {$out} $text;
     close $out or die "$report: $!\n";

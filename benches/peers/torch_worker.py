@@ -1,11 +1,12 @@
 """PyTorch's side of the benchmarks: eager, float32, in two threads."""
 
 import os
+import sys
 
 import torch
 import torch.nn.functional as F
 
-from peer import serve
+from peer import digits, over, serve
 
 torch.set_num_threads(int(os.environ.get("KESHI_NUM_THREADS", "2")))
 torch.manual_seed(1)
@@ -120,18 +121,42 @@ def lstm():
     return call
 
 
-def step(net, shape, lr):
+def trainer_of(net, lr=0.01):
     loss_of = torch.nn.CrossEntropyLoss()
     optimizer = torch.optim.SGD(net.parameters(), lr=lr)
-    x = torch.rand(*shape)
-    y = torch.randint(0, 10, (shape[0],))
 
-    def call():
+    def train(x, y):
         optimizer.zero_grad()
         loss_of(net(x), y).backward()
         optimizer.step()
 
-    return call
+    return train
+
+
+def step(net, shape):
+    train = trainer_of(net)
+    x = torch.rand(*shape)
+    y = torch.randint(0, 10, (shape[0],))
+    return lambda: train(x, y)
+
+
+class Scaled(torch.utils.data.Dataset):
+    def __init__(self, pictures, labels):
+        self.pictures, self.labels = torch.from_numpy(pictures), torch.from_numpy(labels).long()
+
+    def __len__(self):
+        return len(self.labels)
+
+    def __getitem__(self, i):
+        return self.pictures[i].float() / 255, self.labels[i]
+
+
+def epoch():
+    found = digits()
+    if found is None:
+        return None
+    batches = torch.utils.data.DataLoader(Scaled(*found), batch_size=100)
+    return over(batches, trainer_of(torch.nn.Sequential(torch.nn.Flatten(), mlp())))
 
 
 def mlp():
@@ -164,7 +189,7 @@ class Bottleneck(torch.nn.Module):
         return torch.relu(self.body(x) + (x if self.short is None else self.short(x)))
 
 
-def resnet(batch):
+def resnet():
     n = torch.nn
     layers = [n.Conv2d(3, 64, 7, 2, 3, bias=False), n.BatchNorm2d(64), n.ReLU(), n.MaxPool2d(3, 2, 1)]
     before = 64
@@ -172,13 +197,69 @@ def resnet(batch):
         for i in range(count):
             layers.append(Bottleneck(before, inner, stride if i == 0 else 1))
             before = 4 * inner
-    net = n.Sequential(*layers, n.AdaptiveAvgPool2d(1), n.Flatten(), n.Linear(2048, 1000)).eval()
-    x = rand(batch, 3, 224, 224)
-    return no_grad(lambda: net(x))
+    return n.Sequential(*layers, n.AdaptiveAvgPool2d(1), n.Flatten(), n.Linear(2048, 1000))
+
+
+class Bottlenecks(torch.nn.Module):
+    """MobileNet v2's block: wide inside, narrow and without a rectifier at its ends."""
+
+    def __init__(self, before, after, stride, factor):
+        super().__init__()
+        wide = before * factor
+        self.body = torch.nn.Sequential(
+            *normed(before, wide, 1), *normed(wide, wide, 3, stride, wide), *normed(wide, after, 1)[:-1]
+        )
+        self.short = stride == 1 and before == after
+
+    def forward(self, x):
+        return x + self.body(x) if self.short else self.body(x)
+
+
+def normed(before, after, kernel, stride=1, groups=1):
+    n = torch.nn
+    conv = n.Conv2d(before, after, kernel, stride, kernel // 2, groups=groups, bias=False)
+    return [conv, n.BatchNorm2d(after), n.ReLU6()]
+
+
+def mobilenet():
+    layers, before = normed(3, 32, 3, 2), 32
+    for factor, after, count, stride in [
+        (1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1)
+    ]:
+        for i in range(count):
+            layers.append(Bottlenecks(before, after, stride if i == 0 else 1, factor))
+            before = after
+    n = torch.nn
+    ends = [n.AdaptiveAvgPool2d(1), n.Conv2d(1280, 1000, 1, bias=False), n.Flatten()]
+    return n.Sequential(*layers, *normed(320, 1280, 1), *ends)
+
+
+def recurrent():
+    return torch.nn.LSTM(256, 256, 2)
+
+
+def inference(net, shape, is_compiled):
+    net.eval()
+    x = rand(*shape)
+    run = torch.compile(net) if is_compiled else net
+    call = no_grad(lambda: run(x))
+    try:
+        call()
+    except Exception as error:
+        print("torch.compile:", error, file=sys.stderr)
+        return None
+    return call
 
 
 def make(name):
     what, *rest = name.split(":")
+    is_compiled = "compiled" in rest
+    if what in ("resnet", "mobilenet"):
+        return inference({"resnet": resnet, "mobilenet": mobilenet}[what](), (int(rest[0]), 3, 224, 224), is_compiled)
+    if what == "recurrent":
+        return inference(recurrent(), (35, int(rest[0]), 256), is_compiled)
+    if is_compiled:
+        return None
     if what in ELEMENTWISE:
         n = int(float(rest[0]))
         x, y = rand(n), rand(n)
@@ -228,9 +309,9 @@ def make(name):
     return {
         "chain": chain,
         "lstm": lstm,
-        "mlp": lambda: step(mlp(), (100, 784), 0.01),
-        "lenet": lambda: step(lenet(), (256, 1, 28, 28), 0.01),
-        "resnet": lambda: resnet(int(rest[0])),
+        "mlp": lambda: step(mlp(), (100, 784)),
+        "lenet": lambda: step(lenet(), (256, 1, 28, 28)),
+        "epoch": epoch,
     }.get(what, lambda: None)()
 
 
