@@ -187,15 +187,14 @@ sub _init_grad
     $self->{_grad} = undef;
     return if $self->{grad_req} eq 'null';
     my $stype = $self->{grad_stype};
+    if ($stype eq 'default') {
+        # Zeros that take no memory before they are written: most parameters of a network that is only run forward.
+        $self->{_grad} = [map { $_->attach_grad(grad_req => $self->{grad_req}); $_->grad } @{ $self->{_data} }];
+        return;
+    }
     $self->{_grad} = [
-        map {
-            AI::MXNet::NDArray->zeros(
-                $_->shape,
-                dtype => $_->dtype,
-                ctx => $_->context,
-                $stype eq 'default' ? () : (stype => $stype)
-            )
-        } @{ $self->{_data} }
+        map { AI::MXNet::NDArray->zeros($_->shape, dtype => $_->dtype, ctx => $_->context, stype => $stype) }
+            @{ $self->{_data} }
     ];
     AI::MXNet::AutoGrad->mark_variables($self->{_data}, $self->{_grad}, grad_reqs => $self->{grad_req});
     return;
