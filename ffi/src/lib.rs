@@ -45,6 +45,7 @@ pub mod infer;
 
 pub mod executor;
 
+pub use ahead::*;
 pub use array::*;
 pub use autograd::*;
 pub use custom::*;
