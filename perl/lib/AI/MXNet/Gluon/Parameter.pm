@@ -192,10 +192,9 @@ sub _init_grad
         $self->{_grad} = [map { $_->attach_grad(grad_req => $self->{grad_req}); $_->grad } @{ $self->{_data} }];
         return;
     }
-    $self->{_grad} = [
-        map { AI::MXNet::NDArray->zeros($_->shape, dtype => $_->dtype, ctx => $_->context, stype => $stype) }
-            @{ $self->{_data} }
-    ];
+    $self->{_grad} =
+        [map { AI::MXNet::NDArray->zeros($_->shape, dtype => $_->dtype, ctx => $_->context, stype => $stype) }
+            @{ $self->{_data} }];
     AI::MXNet::AutoGrad->mark_variables($self->{_data}, $self->{_grad}, grad_reqs => $self->{grad_req});
     return;
 }
