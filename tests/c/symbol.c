@@ -129,7 +129,7 @@ static void executor(const KsSymbol *y) {
     OK(ks_executor_backward(e, 1, &head, 1));
     holds(grads[0], (float[]){62, -20}, 2);
     holds(grads[2], (float[]){7, 25}, 2);
-    WANT(strcmp(names, "fc_output y_output y_backward_data fc_backward_data fc_backward_bias ") == 0);
+    WANT(strcmp(names, "fc_output y_output y_backward_data fc_backward_data fc_backward_weight fc_backward_bias ") == 0);
     OK(ks_executor_set_monitor(e, NULL, NULL));
     /* Ones where no gradient is given; the arguments are read where they are. */
     OK(ks_array_write(args[2], (float[]){0, 0}, 2 * sizeof(float)));

@@ -196,3 +196,15 @@ macro_rules! with_places {
     };
 }
 pub(super) use with_places;
+
+/// Pointers that pieces of work share.
+pub(super) struct Operands<T> {
+    pub x: *const T,
+    pub w: *const T,
+    pub finish: Finish<T>,
+    pub to: *mut T,
+}
+// SAFETY: inputs are only read; each piece of work writes its own part of the result.
+unsafe impl<T> Send for Operands<T> {}
+// SAFETY: as above.
+unsafe impl<T> Sync for Operands<T> {}

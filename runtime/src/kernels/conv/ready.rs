@@ -3,7 +3,7 @@
 
 use super::frame::{Frame, Sweep};
 use super::gather::{PIECES, SMALL, count, shrink, tiles};
-use super::panel::{self, Finish, Flush, Outer, PLACES, Stretch, WIDE};
+use super::panel::{self, Finish, Flush, Operands, Outer, PLACES, Stretch, WIDE};
 use super::scratch::Scratch;
 use super::tile::pieces;
 use super::winograd::{self, First};
@@ -270,15 +270,3 @@ fn stretches(origin: [usize; 3], size: [usize; 3], axes: &[usize; 3]) -> Vec<Str
     }
     all
 }
-
-/// Pointers that pieces of work share.
-pub(super) struct Operands<T> {
-    pub x: *const T,
-    pub w: *const T,
-    pub finish: Finish<T>,
-    pub to: *mut T,
-}
-// SAFETY: inputs are only read; each piece of work writes its own part of the result.
-unsafe impl<T> Send for Operands<T> {}
-// SAFETY: as above.
-unsafe impl<T> Sync for Operands<T> {}

@@ -6,6 +6,7 @@
 //! Half floats are computed in float32, in copies of the arrays.
 
 mod back;
+mod holders;
 mod phases;
 mod planes;
 mod route;

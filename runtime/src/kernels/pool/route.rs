@@ -2,7 +2,7 @@
 //! elements by row, what the windows that hold an element and have it as their largest give. All of a plane is one piece of vector code, since planes
 //! may be small.
 
-use super::back::{Class, holders};
+use super::holders::{Class, holders};
 use super::phases::Phases;
 use super::{Pool, WORK, window};
 use crate::kernels::lane::streams;

@@ -3,8 +3,7 @@
 //! Tiles of all channels are transformed first, then each panel of filters goes over them; or, where weights are small enough to be read
 //! again and again, both is done for a few lines of tiles at a time, while they are in the second cache.
 
-use super::super::panel::{Flush, Outer, PLACES as AT_ONCE, Stretch, WIDE, panels, with_places};
-use super::super::ready::Operands;
+use super::super::panel::{Flush, Operands, Outer, PLACES as AT_ONCE, Stretch, WIDE, panels, with_places};
 use super::super::tile::pieces;
 use super::super::{Conv, Pass};
 use super::{Fast, First, PLACES, Scratch, Split, fits, tiles};
