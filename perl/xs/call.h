@@ -476,7 +476,7 @@ static void keshi_mark_sparse(pTHX_ SV *variables, SV *gradients, SV *requests)
     PUSHs(gradients);
     PUSHs(requests ? requests : &PL_sv_undef);
     PUTBACK;
-    call_pv("AI::MXNet::NDArray::Sparse::mark_variables", G_VOID | G_DISCARD);
+    call_pv("AI::MXNet::NDArray::Sparse::Gradient::mark_variables", G_VOID | G_DISCARD);
 }
 
 #define SPARSE_CALL(package, name)                                                                                  \

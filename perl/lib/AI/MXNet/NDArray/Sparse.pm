@@ -3,14 +3,17 @@ use 5.014;
 use strict;
 use warnings;
 use AI::MXNet::Keshi;
-use AI::MXNet::Base ();
 use AI::MXNet::NDArray;
+use AI::MXNet::NDArray::CSR;
+use AI::MXNet::NDArray::RowSparse;
 use AI::MXNet::NDArray::Sparse::Calls;
+use AI::MXNet::NDArray::Sparse::Gradient;
+use AI::MXNet::NDArray::Sparse::Make;
 use AI::MXNet::NDArray::Sparse::Parts;
-use List::Util ();
 use Scalar::Util qw(blessed refaddr);
 
-our @ISA = ('AI::MXNet::NDArray');    ## no critic (ProhibitExplicitISA)
+our @ISA = ('AI::MXNet::NDArray::Sparse::Make', 'AI::MXNet::NDArray::Sparse::Gradient', 'AI::MXNet::NDArray')
+    ;    ## no critic (ProhibitExplicitISA)
 
 # An object is a hash: stype, shape, dtype, ctx, writable, and its parts (arrays of what is stored). More may be there:
 # `leaf`, the variable whose gradient this is: then the tape has the parts, and gets them; `owner`, an empty array that stands on the
@@ -24,233 +27,8 @@ use overload
     },
     '.=' => sub { $_[0]->set($_[1]) };
 
-my %class = (csr => 'AI::MXNet::NDArray::CSR', row_sparse => 'AI::MXNet::NDArray::RowSparse');
-my %storage = (row_sparse => 1, csr => 2);
-
 sub _fail { return AI::MXNet::Keshi::fail(@_) }
 sub _is_sparse { return blessed($_[0]) && $_[0]->isa(__PACKAGE__) }
-
-sub _class
-{
-    my $stype = shift;
-    return $class{ $stype // '' }
-        // _fail("Validation failed for 'Stype': got " . ($stype // 'undef') . ', want csr or row_sparse');
-}
-
-# -- making
-
-# Of parts: { data, indices, indptr }.
-sub _of_parts
-{
-    my ($stype, $shape, $parts, %opt) = @_;
-    my $data = $parts->{data};
-    return bless {
-        stype => $stype,
-        shape => [@$shape],
-        dtype => $data->dtype,
-        ctx => $data->context,
-        writable => 1,
-        parts => $parts,
-        %opt
-        },
-        _class($stype);
-}
-
-# Of a dense array; with `keep` it becomes the twin.
-sub over
-{
-    my ($class, $dense, $stype, $keep) = @_;
-    my $self = bless {
-        stype => $stype,
-        shape => $dense->shape,
-        dtype => $dense->dtype,
-        ctx => $dense->context,
-        writable => 1,
-        twin => $dense
-        },
-        _class($stype);
-    _fail('csr: got ' . join('x', @{ $self->{shape} }) . ', want two dimensions')
-        if $stype eq 'csr' and @{ $self->{shape} } != 2;
-    if (not $keep) {
-        $self->_parts;
-        delete $self->{twin};
-    }
-    return $self;
-}
-
-# The gradient of an array, or of the owner of a row_sparse one, which the tape keeps as rows.
-sub grad_of
-{
-    my ($class, $leaf, $shape, $dtype) = @_;
-    return bless {
-        stype => 'row_sparse',
-        shape => $shape // $leaf->shape,
-        dtype => $dtype // $leaf->dtype,
-        ctx => $leaf->context,
-        writable => 1,
-        leaf => $leaf
-        },
-        _class('row_sparse');
-}
-
-# A gradient buffer seen as a sparse array.
-sub grad_over { my ($class, $buffer, $stype) = @_; return $class->over($buffer, $stype, 1) }
-
-# What a file holds: its storage type's number, shape, data and index arrays.
-sub from_parts
-{
-    my ($class, $storage, $shape, $data, @indices) = @_;
-    return _of_parts('row_sparse', $shape, { data => $data, indices => $indices[0] }) if $storage == 1;
-    return _of_parts('csr', $shape, { data => $data, indptr => $indices[0], indices => $indices[1] });
-}
-
-# And the way back.
-sub parts
-{
-    my $self = shift;
-    my $parts = $self->_parts;
-    return [$storage{ $self->{stype} }, $self->{shape}, map { $parts->{$_} } 'data', $self->_index_names];
-}
-
-sub _options
-{
-    my ($source, %given) = @_;
-    my $dtype = $given{dtype} // (blessed($source) && $source->can('dtype') && $source->dtype) || 'float32';
-    return (ctx => $given{ctx} // AI::MXNet::Context->current_ctx, dtype => $dtype);
-}
-
-sub _only
-{
-    my ($who, %given) = @_;
-    for my $name (keys %given) {
-        _fail("$who: no such named argument '$name', want one of ctx, dtype, shape")
-            if $name !~ /^(?:ctx|dtype|shape)$/;
-    }
-    return;
-}
-
-sub zeros
-{
-    my ($class, $stype, $shape, %given) = @_;
-    _class($stype);
-    return AI::MXNet::NDArray->zeros($stype, $shape // (), %given) if ref $stype;
-    my %opt = _options(undef, %given);
-    my $array = 'AI::MXNet::NDArray';
-    my %index = (dtype => 'int64', ctx => $opt{ctx});
-    if ($stype eq 'csr') {
-        _fail('csr: got ' . join('x', @$shape) . ', want two dimensions') if @$shape != 2;
-        return _of_parts(
-            csr => $shape,
-            {
-                data => $array->empty([0], %opt),
-                indices => $array->empty([0], %index),
-                indptr => $array->zeros([$shape->[0] + 1], %index)
-            }
-        );
-    }
-    my ($rows, @rest) = @$shape;
-    return _of_parts(
-        row_sparse => $shape,
-        { data => $array->empty([0, @rest], %opt), indices => $array->empty([0], %index) }
-    );
-}
-*empty = \&zeros;
-
-sub array
-{
-    my ($class, $source, %given) = @_;
-    $given{dtype} //= 'float32';
-    return $source->as_in_context($given{ctx} // AI::MXNet::Context->current_ctx)->astype($given{dtype})
-        if _is_sparse($source);
-    return csr_matrix($class, $source, %given)
-        if blessed($source)
-        and $source->isa('PDL::CCS::Nd');
-    return _fail('array: got ' . ($source // 'undef') . ', want a sparse array or a PDL::CCS::Nd');
-}
-
-sub _checked_shape
-{
-    my ($shape, $found, $fits) = @_;
-    return $found if not $shape;
-    _fail('Shape mismatch detected. ' . join('x', @$found) . ' vs ' . join('x', @$shape)) if not $fits->(@$shape);
-    return $shape;
-}
-
-# How to read a list: the shape of an empty array, or parts.
-sub _is_shape
-{
-    return ref $_[0] eq 'ARRAY' && @{ $_[0] } && !grep { ref or !defined or !/^\d+$/ } @{ $_[0] };
-}
-
-sub csr_matrix
-{
-    my ($class, $source, %given) = @_;
-    _only('csr_matrix', %given);
-    my %opt = _options($source, %given);
-    my $shape = $given{shape};
-    _fail('Unexpected length of input array') if _is_shape($source) and @$source != 2;
-    if (not defined $source or _is_shape($source)) {
-        $shape = $source // $shape // _fail('csr_matrix: want a shape');
-        return $class->zeros('csr', $shape, %opt);
-    }
-    if (    ref $source eq 'ARRAY'
-        and @$source == 2
-        and ref $source->[1] eq 'ARRAY'
-        and ref $source->[0]
-        and @{ $source->[1] } == 2
-        and ref $source->[1][0])
-    {
-        return AI::MXNet::NDArray::Sparse::Parts::from_coordinates($source->[0], @{ $source->[1] }, $shape, %opt);
-    }
-    if (ref $source eq 'ARRAY' and @$source == 3 and !grep { !ref } @$source) {
-        return AI::MXNet::NDArray::Sparse::Parts::from_rows(@$source, $shape, %opt);
-    }
-    if (_is_sparse($source)) {
-        _fail('Unexpected input type: ' . ref $source) if $source->{stype} ne 'csr';
-        _checked_shape($shape, $source->{shape}, sub { "@_" eq "@{ $source->{shape} }" });
-        return $source->as_in_context($opt{ctx})->astype($opt{dtype});
-    }
-    if (blessed($source) and $source->isa('PDL::CCS::Nd')) {
-        my ($columns, $rows) = $source->pdims->list;
-        return AI::MXNet::NDArray::Sparse::Parts::from_rows($source->data, $source->indices, $source->indptr,
-            _checked_shape($shape, [$rows, $columns], sub { "@_" eq "$rows $columns" }), %opt);
-    }
-    my $dense = AI::MXNet::NDArray->array($source, %opt);
-    _checked_shape($shape, $dense->shape, sub { "@_" eq "@{ $dense->shape }" });
-    return $class->over($dense, 'csr');
-}
-
-sub row_sparse_array
-{
-    my ($class, $source, %given) = @_;
-    _only('row_sparse_array', %given);
-    my %opt = _options($source, %given);
-    my $shape = $given{shape};
-    _fail('Unexpected length of input array') if _is_shape($source) and @$source < 2;
-    if (not defined $source or _is_shape($source)) {
-        $shape = $source // $shape // _fail('row_sparse_array: want a shape');
-        return $class->zeros('row_sparse', $shape, %opt);
-    }
-    if (ref $source eq 'ARRAY' and @$source == 2 and ref $source->[0] and ref $source->[1]) {
-        my ($data, $indices) = @$source;
-        $data = AI::MXNet::NDArray->array($data, %opt);
-        $indices = AI::MXNet::NDArray->array($indices, dtype => 'int64', ctx => $opt{ctx});
-        my ($count, @rest) = @{ $data->shape };
-        _fail("Shape mismatch detected. $count rows and " . $indices->size . ' indices') if $count != $indices->size;
-        _fail('invalid shape') if not $shape and not $count;
-        $shape //= [1 + List::Util::max($indices->aspdl->list), @rest];
-        _checked_shape($shape, [@$shape[0], @rest], sub { my ($rows, @others) = @_; "@others" eq "@rest" });
-        return _of_parts(row_sparse => $shape, { data => $data, indices => $indices });
-    }
-    if (_is_sparse($source)) {
-        _fail('Unexpected input type: ' . ref $source) if $source->{stype} ne 'row_sparse';
-        _checked_shape($shape, $source->{shape}, sub { "@_" eq "@{ $source->{shape} }" });
-        return $source->as_in_context($opt{ctx})->astype($opt{dtype});
-    }
-    my $dense = AI::MXNet::NDArray->array($source, %opt);
-    _checked_shape($shape, $dense->shape, sub { "@_" eq "@{ $dense->shape }" });
-    return $class->over($dense, 'row_sparse');
-}
 
 # -- what it is
 
@@ -286,7 +64,7 @@ sub _parts
         my ($indices, $data) = AI::MXNet::Keshi::grad_rows($leaf);
         return $indices
             ? { indices => $indices, data => $data }
-            : __PACKAGE__->zeros('row_sparse', $self->{shape}, dtype => $self->{dtype}, ctx => $self->{ctx})->{parts};
+            : $self->_no_parts($self->{shape}, dtype => $self->{dtype}, ctx => $self->{ctx});
     }
     my $twin = $self->{twin} or return $self->{parts};
     my $version = AI::MXNet::Keshi::version($twin);
@@ -355,25 +133,6 @@ sub take
     return $self;
 }
 
-# Rows of a row_sparse array, by ascending numbers: in place where they are stored, else beside the others.
-sub put_rows
-{
-    my ($self, $rows, $values) = @_;
-    my $have = $self->_parts;
-    my ($found, $places) =
-        AI::MXNet::Keshi::distinct(AI::MXNet::NDArray->concat($have->{indices}, $rows, dim => 0));
-    my $before = $have->{indices}->size;
-    my $data =
-          $found->size == $before
-        ? $have->{data}
-        : AI::MXNet::NDArray->_ks_read_rows($have->{data}, $have->{indices}, $found);
-    my $where = $places->slice([$before, $places->size - 1])->reshape([1, -1]);
-    AI::MXNet::NDArray->_scatter_set_nd($data, $values, $where, { shape => $data->shape, out => $data });
-    return $self->_put({ data => $data, indices => $found }) if not $self->{twin};
-    return $self->take(
-        AI::MXNet::NDArray::Sparse::Parts::to_dense({ data => $data, indices => $found }, @$self{qw(stype shape)}));
-}
-
 sub check_format
 {
     my ($self, $full) = @_;
@@ -387,7 +146,7 @@ sub _mapped
     my ($self, $code) = @_;
     my %parts = %{ $self->_parts };
     $parts{$_} = $code->($parts{$_}, $_) for keys %parts;
-    return _of_parts(@$self{qw(stype shape)}, \%parts);
+    return $self->_of_parts(@$self{qw(stype shape)}, \%parts);
 }
 
 sub copy
@@ -467,38 +226,6 @@ sub set
 sub aspdl { return $_[0]->dense->aspdl }
 sub asscalar { return $_[0]->dense->asscalar }
 
-sub slice
-{
-    my ($self, @slices) = @_;
-    _fail('slice: not implemented for a row_sparse array') if $self->{stype} eq 'row_sparse';
-    if (@slices == 1 and (not ref $slices[0] or ref $slices[0] eq 'ARRAY' and not ref $slices[0][0])) {
-        my $rows = $self->{shape}[0];
-        my ($from, $to) = ref $slices[0] ? @{ $slices[0] } : ($slices[0]) x 2;
-        ($from, $to) = (0, $rows - 1) if not ref $slices[0] and $slices[0] eq 'X';
-        $to //= $from;
-        $_ < 0 and $_ += $rows for $from, $to;
-        _fail("slice: rows $from to $to of $rows") if $from < 0 or $to >= $rows or $from > $to;
-        return AI::MXNet::NDArray::Sparse::Parts::rows($self->_parts, $self->{shape}, $from, $to);
-    }
-    my %given = @slices % 2 ? () : @slices;
-    my @step = ref $given{step} ? @{ $given{step} } : $given{step} // 1;
-    return $self->dense->slice(@slices) if grep { defined and $_ != 1 } @step or not ref $given{begin};
-    my @bounds = map { _bounds($self->{shape}[$_], $given{begin}[$_], $given{end}[$_]) } 0, 1;
-    return (ref $self)->over($self->dense->slice(@slices), 'csr') if $self->{twin};
-    return AI::MXNet::NDArray::Sparse::Parts::region($self->_parts, $self->{shape}, @bounds);
-}
-
-# Where a slice of so many begins, and what lies behind it.
-sub _bounds
-{
-    my ($size, $begin, $end) = @_;
-    my ($from, $to) = ($begin // 0, $end // $size);
-    $_ < 0 and $_ += $size for $from, $to;
-    $to = $size if $to > $size;
-    _fail("slice: begin got $from, end got $to, want a part of 0 to $size") if $from < 0 or $from >= $to;
-    return [$from, $to];
-}
-
 # The rows that are asked for, as they are stored, and zeros for those that are not.
 sub retain
 {
@@ -513,113 +240,6 @@ sub retain
     return AI::MXNet::NDArray::Sparse::Kernels::retain('_sparse_retain', [$array, $ids], {});
 }
 *_sparse_retain = \&retain;
-
-# -- gradients: as rows under the owner, or those of the twin
-
-sub attach_grad
-{
-    my ($self, %given) = @_;
-    my $stype = delete $given{stype} // $self->{stype};
-    delete @$self{qw(owner grad_stype)};
-    if ($self->{stype} eq 'row_sparse' and $stype eq 'row_sparse') {
-        _to_parts($self);
-        $self->{owner} = AI::MXNet::NDArray->empty([0], dtype => $self->{dtype}, ctx => $self->{ctx});
-        AI::MXNet::Keshi::attach_grad_rows($self->{owner}, $given{grad_req} // 'write');
-        return;
-    }
-    $self->twin->attach_grad(%given);
-    $self->{grad_stype} = $stype;
-    return;
-}
-
-# Without the twin.
-sub _to_parts
-{
-    my $self = shift;
-    $self->{parts} = $self->_parts;
-    delete @$self{qw(twin version)};
-    return;
-}
-
-sub grad
-{
-    my $self = shift;
-    return __PACKAGE__->grad_of($self->{owner}, @$self{qw(shape dtype)}) if $self->{owner};
-    my $grad = $self->{twin} && $self->{twin}->grad or return;
-    return $grad if ($self->{grad_stype} // 'default') eq 'default';
-    return __PACKAGE__->grad_over($grad, $self->{grad_stype});
-}
-
-# Variables and the arrays for their gradients, some of which are sparse.
-sub mark_variables
-{
-    my ($variables, $gradients, $requests) = @_;
-    for my $i (0 .. $#$variables) {
-        my ($variable, $gradient) = ($variables->[$i], $gradients->[$i]);
-        my $request = ref $requests ? $requests->[$i] : $requests // 'write';
-        my $by_rows = $gradient->stype eq 'row_sparse' && $variable->stype ne 'csr';
-        if ($by_rows) {
-            $variable->attach_grad(grad_req => $request, stype => 'row_sparse');
-            my $first = $gradient->_parts;
-            delete @$gradient{qw(twin version parts)};
-            $gradient->{leaf} = _is_sparse($variable) ? $variable->{owner} : $variable;
-            $gradient->_put($first);
-            next;
-        }
-        my ($array, $buffer) = map { _is_sparse($_) ? $_->twin : $_ } $variable, $gradient;
-        AI::MXNet::AutoGrad->mark_variables([$array], [$buffer], grad_reqs => [$request]);
-        $variable->{grad_stype} = $gradient->stype if _is_sparse($variable);
-    }
-    return;
-}
-
-sub backward
-{
-    my ($self, @given) = @_;
-    return $self->twin->backward(@given);
-}
-
-sub _fresh_grad
-{
-    my ($self, @value) = @_;
-    my $array = $self->{owner} // $self->twin;
-    return $array->_fresh_grad(@value);
-}
-
-# -- random arrays, for tests
-
-sub random
-{
-    my ($class, $shape, $stype, %opt) = @_;
-    my $density = $opt{density} // rand;
-    if ($stype eq 'csr' and ($opt{distribution} // '') eq 'powerlaw') {
-        my $array = AI::MXNet::NDArray::Sparse::Parts::powerlaw(@$shape, $density, dtype => $opt{dtype} // 'float32');
-        return ($array, [$array->indptr, $array->indices, $array->data]);
-    }
-    my $p = PDL->random(reverse @$shape) * 2 - 1;
-    if ($stype eq 'row_sparse') {
-        my $rows = $opt{rsp_indices};
-        my %kept =
-            map { $_ => 1 }
-            ref $rows ? (blessed($rows) ? $rows->aspdl->list : @$rows) : grep { rand() < $density }
-            0 .. $shape->[0] - 1;
-        my @kept = sort { $a <=> $b } keys %kept;
-        return (
-            $class->zeros('row_sparse', $shape, dtype => $opt{dtype}),
-            [AI::MXNet::NDArray->array([]), AI::MXNet::NDArray->array([])]
-        ) if not @kept;
-        my $data = $p->dice_axis(-1, \@kept)->sever;
-        $data .= $opt{data_init} if defined $opt{data_init};
-        $data = $opt{modifier_func}->($data) if $opt{modifier_func};
-        my $array = $class->row_sparse_array([$data, \@kept], shape => $shape, dtype => $opt{dtype});
-        return ($array, [$array->data, $array->indices]);
-    }
-    my $keep = PDL->random(reverse @$shape) < $density;
-    $p .= $opt{data_init} if defined $opt{data_init};
-    $p = $opt{modifier_func}->($p) if $opt{modifier_func};
-    my $array = $class->csr_matrix($p * $keep, dtype => $opt{dtype} // 'float32');
-    return ($array, [$array->indptr, $array->indices, $array->data]);
-}
 
 # -- files and namespaces
 
@@ -646,26 +266,6 @@ sub AUTOLOAD
         if not AI::MXNet::NDArray->can($operator);
     return $self->$operator(@args);
 }
-
-package AI::MXNet::NDArray::CSR;              ## no critic (ProhibitMultiplePackages)
-our @ISA = ('AI::MXNet::NDArray::Sparse');    ## no critic (ProhibitExplicitISA)
-
-sub _index_names { return qw(indptr indices) }
-sub indptr { return $_[0]->_parts->{indptr}->copy }
-
-# As a PDL::CCS::Nd.
-sub aspdlccs
-{
-    my $self = shift;
-    my $parts = $self->_parts;
-    return AI::MXNet::Base::ascsr($parts->{data}->aspdl, $parts->{indptr}->aspdl, $parts->{indices}->aspdl,
-        $self->{shape});
-}
-
-package AI::MXNet::NDArray::RowSparse;        ## no critic (ProhibitMultiplePackages)
-our @ISA = ('AI::MXNet::NDArray::Sparse');    ## no critic (ProhibitExplicitISA)
-
-sub _index_names { return 'indices' }
 
 1;
 

@@ -29,7 +29,7 @@ sub _alike
     return !grep { "@{ $_->shape }" ne "@{ $first->shape }" } @rest;
 }
 
-sub _of { return AI::MXNet::NDArray::Sparse::_of_parts(@_) }
+sub _of { return AI::MXNet::NDArray::Sparse->_of_parts(@_) }
 
 # The same places with other data.
 sub _with

@@ -114,7 +114,7 @@ sub from_rows
         _fail('csr_matrix: invalid shape') if not $indices->size;
         $shape = [$rows, 1 + List::Util::max($indices->aspdl->list)];
     }
-    return AI::MXNet::NDArray::Sparse::_of_parts(
+    return AI::MXNet::NDArray::Sparse->_of_parts(
         csr => $shape,
         { data => $data, indices => $indices, indptr => $indptr }
     );
@@ -155,7 +155,7 @@ sub region
     my $count = $kept->nelem;
     my $data = $count ? AI::MXNet::NDArray->take($found->{data}, _array($kept, [$count], %index)) : undef;
     $data //= AI::MXNet::NDArray->empty([0], dtype => $found->{data}->dtype, ctx => $index{ctx});
-    return AI::MXNet::NDArray::Sparse::_of_parts(
+    return AI::MXNet::NDArray::Sparse->_of_parts(
         csr => [$rows->[1] - $rows->[0], $width],
         {
             data => $data,
@@ -180,7 +180,7 @@ sub rows
             ? $whole->slice([$first, $behind - 1])->copy
             : AI::MXNet::NDArray->empty([0], dtype => $whole->dtype, ctx => $whole->context);
     }
-    return AI::MXNet::NDArray::Sparse::_of_parts(csr => [$to - $from + 1, $shape->[1]], \%piece);
+    return AI::MXNet::NDArray::Sparse->_of_parts(csr => [$to - $from + 1, $shape->[1]], \%piece);
 }
 
 # A random csr array whose rows grow by a factor of two: row r has up to 2^(r + 1) elements from its first column on, as far as the
@@ -204,7 +204,7 @@ sub powerlaw
     push @ends, $ends[-1] + $_ for @counts;
     my @columns = map { PDL->sequence(PDL::longlong(), $_) } grep { $_ } @counts;
     my $indices = List::Util::reduce { $a->append($b) } @columns;
-    return AI::MXNet::NDArray::Sparse::_of_parts(
+    return AI::MXNet::NDArray::Sparse->_of_parts(
         csr => [$rows, $columns],
         {
             data => _array(PDL->random($ends[-1] || 1) * 2 + 1.001, [$ends[-1]], %opt),
