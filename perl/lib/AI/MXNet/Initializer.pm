@@ -5,6 +5,7 @@ use warnings;
 use AI::MXNet::Keshi;
 use AI::MXNet::Logging;
 use AI::MXNet::InitDesc;
+use AI::MXNet::Registry;
 use JSON::PP ();
 use Scalar::Util qw(blessed);
 use Mouse;
@@ -31,16 +32,8 @@ sub get_init_registry { return \%registry }
 sub register
 {
     my $class = shift;
-    my ($name) = $class =~ /(\w+)$/;
-    my $key = lc $name;
-    AI::MXNet::Logging->warning('WARNING: New initializer %s.%s is overriding existing initializer %s.%s',
-        $class, $key, $registry{$key}, $key)
-        if defined $registry{$key};
-    $registry{$key} = $class;
-    no strict 'refs';
-    no warnings 'redefine';
-    *{ __PACKAGE__ . "::$name" } = sub { shift; return $class->new(@_) };
-    return;
+    return AI::MXNet::Registry::add(\%registry, __PACKAGE__,
+        'WARNING: New initializer %s.%s is overriding existing initializer %s.%s', $class);
 }
 
 # From an initializer, the name of a class in any case, or the text of an initializer.

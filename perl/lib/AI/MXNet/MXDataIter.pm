@@ -87,18 +87,6 @@ sub _plan
         $missing);
 }
 
-sub next    ## no critic (ProhibitBuiltinHomonyms)
-{
-    my $self = shift;
-    return if not $self->iter_next;
-    return AI::MXNet::DataBatch->new(
-        data => $self->getdata,
-        label => $self->getlabel,
-        pad => $self->getpad,
-        index => $self->getindex,
-    );
-}
-
 # Gives the same batch over and over, to measure all but the reading.
 sub debug_skip_load
 {

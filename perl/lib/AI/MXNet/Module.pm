@@ -172,19 +172,7 @@ sub _descriptions
 sub bind    ## no critic (ProhibitBuiltinHomonyms)
 {
     my ($self, @given) = @_;
-    my $arg = _named(
-        'bind',
-        {
-            data_shapes => undef,
-            label_shapes => undef,
-            for_training => 1,
-            inputs_need_grad => 0,
-            force_rebind => 0,
-            shared_module => undef,
-            grad_req => 'write',
-        },
-        @given
-    );
+    my $arg = $self->_bind_arguments(\@given);
     if ($arg->{force_rebind}) {
         _fail('bind: call init_params before force_rebind') if $self->{binded} and not $self->{params_initialized};
         $self->get_params if $self->{binded};    # the executors go

@@ -6,6 +6,7 @@ use AI::MXNet::Keshi;
 use AI::MXNet::Logging;
 use AI::MXNet::Gluon::Arguments;
 use AI::MXNet::LRScheduler;
+use AI::MXNet::Registry;
 use Mouse;
 
 # What all optimizers share: rates, decays and their multipliers, counts of updates, and the registry of names.
@@ -32,16 +33,8 @@ sub get_opt_registry { return \%registry }
 sub register
 {
     my $class = shift;
-    my ($name) = $class =~ /(\w+)$/;
-    my $key = lc $name;
-    AI::MXNet::Logging->warning('WARNING: New optimizer %s.%sis overriding existing optimizer %s.%s',
-        $class, $key, $registry{$key}, $key)
-        if defined $registry{$key};
-    $registry{$key} = $class;
-    no strict 'refs';
-    no warnings 'redefine';
-    *{ __PACKAGE__ . "::$name" } = sub { shift; return $class->new(@_) };
-    return;
+    return AI::MXNet::Registry::add(\%registry, __PACKAGE__,
+        'WARNING: New optimizer %s.%sis overriding existing optimizer %s.%s', $class);
 }
 
 sub create_optimizer

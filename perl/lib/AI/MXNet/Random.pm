@@ -7,7 +7,7 @@ use AI::MXNet::NS;
 use Scalar::Util qw(blessed);
 
 # Parameters of each distribution in order; what stands beside them has the default of the operator, or this one.
-my %distribution = (
+our %DISTRIBUTION = (
     uniform => [low => 0, high => 1],
     normal => [loc => 0, scale => 1],
     exponential => [lam => 1],
@@ -17,6 +17,14 @@ my %distribution = (
     generalized_negative_binomial => [mu => 1, alpha => 1],
     randint => [low => undef, high => undef],
 );
+
+# The names of a distribution's parameters, and their defaults.
+sub _parameters
+{
+    my @spec = @{ $DISTRIBUTION{ $_[0] } };
+    return ([@spec[grep { !($_ % 2) } 0 .. $#spec]], {@spec});
+}
+
 my %common = (shape => 1, dtype => 1, ctx => 1, out => 1, name => 1);
 
 sub _is_array { return blessed($_[0]) && $_[0]->isa('AI::MXNet::NDArray') }
@@ -64,21 +72,21 @@ sub _arguments
 sub _draw
 {
     my ($name, $given) = @_;
-    my %spec = @{ $distribution{$name} };
-    my @names = @{ $distribution{$name} }[grep { !($_ % 2) } 0 .. $#{ $distribution{$name} }];
+    my ($names, $default) = _parameters($name);
+    my @names = @$names;
     delete $given->{name};
     delete $given->{shape} if not defined $given->{shape};
     if (grep { _is_array($given->{$_}) } @names) {
         my %renamed = $name eq 'normal' ? (loc => 'mu', scale => 'sigma') : ();
         my ($like) = grep { _is_array($_) } @{$given}{@names};
         my @arrays =
-            map { _is_array($_) ? $_ : $like->zeros_like + $_ } map { $given->{$_} // $spec{$_} } @names;
+            map { _is_array($_) ? $_ : $like->zeros_like + $_ } map { $given->{$_} // $default->{$_} } @names;
         delete @{$given}{ @names, 'ctx' };
         my $operator = "_sample_$name";
         return AI::MXNet::NDArray->$operator(@arrays, $given);
     }
     for my $parameter (@names) {
-        $given->{$parameter} //= $spec{$parameter};
+        $given->{$parameter} //= $default->{$parameter};
         AI::MXNet::Keshi::fail("$name: $parameter is missing") if not defined $given->{$parameter};
     }
     if (defined $given->{out}) {
@@ -92,12 +100,12 @@ sub _draw
     return AI::MXNet::NDArray->$operator($given);
 }
 
-for my $name (grep { $_ ne 'exponential' } keys %distribution) {
-    my @names = @{ $distribution{$name} }[grep { !($_ % 2) } 0 .. $#{ $distribution{$name} }];
+for my $name (grep { $_ ne 'exponential' } keys %DISTRIBUTION) {
+    my ($names) = _parameters($name);
     no strict 'refs';
     *$name = sub {
         my ($class, @args) = @_;
-        return _draw($name, _arguments($name, \@names, @args));
+        return _draw($name, _arguments($name, $names, @args));
     };
 }
 
@@ -114,15 +122,21 @@ sub exponential
     return _draw('exponential', $given);
 }
 
+# The shape in front, then as those of normal.
+sub _randn_arguments
+{
+    my @args = @_;
+    my @shape;
+    push @shape, shift @args while @args and not ref $args[0] and $args[0] =~ /^\d+$/;
+    my $given = _arguments('randn', [qw(loc scale)], @args);
+    $given->{shape} = \@shape if @shape;
+    return $given;
+}
+
 sub randn
 {
     my ($class, @args) = @_;
-    my $named = ref $args[-1] eq 'HASH' ? pop @args : undef;
-    my @shape;
-    push @shape, shift @args while @args and not ref $args[0] and $args[0] =~ /^\d+$/;
-    my $given = _arguments('randn', [qw(loc scale)], @args, $named // ());
-    $given->{shape} = \@shape if @shape;
-    return _draw('normal', $given);
+    return _draw('normal', _randn_arguments(@args));
 }
 
 sub multinomial

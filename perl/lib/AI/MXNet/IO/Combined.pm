@@ -3,16 +3,30 @@ use 5.014;
 use strict;
 use warnings;
 
+use Mouse;
+extends 'AI::MXNet::DataIter';
+
 # Iterators over iterators: passes of another length, and several side by side, a batch ahead.
+
+has current_batch => (is => 'rw', init_arg => undef);
+
+sub next    ## no critic (ProhibitBuiltinHomonyms)
+{
+    my $self = shift;
+    return $self->iter_next ? $self->current_batch : undef;
+}
+sub getdata { return $_[0]->current_batch->data }
+sub getlabel { return $_[0]->current_batch->label }
+sub getindex { return $_[0]->current_batch->index }
+sub getpad { return $_[0]->current_batch->pad }
 
 package AI::MXNet::ResizeIter;    ## no critic (ProhibitMultiplePackages)
 use Mouse;
-extends 'AI::MXNet::DataIter';
+extends 'AI::MXNet::IO::Combined';
 has data_iter => (is => 'ro', isa => 'AI::MXNet::DataIter', required => 1);
 has size => (is => 'ro', isa => 'Int', required => 1);
 has reset_internal => (is => 'ro', isa => 'Bool', default => 1);
 has cur => (is => 'rw', isa => 'Int', init_arg => undef, default => 0);
-has current_batch => (is => 'rw', init_arg => undef);
 
 around BUILDARGS => sub {
     my ($orig, $class, @args) = @_;
@@ -46,24 +60,13 @@ sub iter_next
     return 1;
 }
 
-sub next
-{
-    my $self = shift;
-    return $self->iter_next ? $self->current_batch : undef;
-}    ## no critic (ProhibitBuiltinHomonyms)
-sub getdata { return $_[0]->current_batch->data }
-sub getlabel { return $_[0]->current_batch->label }
-sub getindex { return $_[0]->current_batch->index }
-sub getpad { return $_[0]->current_batch->pad }
-
 package AI::MXNet::PrefetchingIter;    ## no critic (ProhibitMultiplePackages)
 use Mouse;
 use AI::MXNet::Keshi;
-extends 'AI::MXNet::DataIter';
+extends 'AI::MXNet::IO::Combined';
 has iters => (is => 'ro', isa => 'ArrayRef[AI::MXNet::DataIter]', required => 1);
 has [qw(rename_data rename_label)] => (is => 'ro', isa => 'Maybe[ArrayRef[HashRef]]');
 has _ahead => (is => 'rw', init_arg => undef);
-has current_batch => (is => 'rw', init_arg => undef);
 
 around BUILDARGS => sub {
     my ($orig, $class, @args) = @_;
@@ -131,16 +134,6 @@ sub iter_next
     $self->_fetch;
     return 1;
 }
-
-sub next
-{
-    my $self = shift;
-    return $self->iter_next ? $self->current_batch : undef;
-}    ## no critic (ProhibitBuiltinHomonyms)
-sub getdata { return $_[0]->current_batch->data }
-sub getlabel { return $_[0]->current_batch->label }
-sub getindex { return $_[0]->current_batch->index }
-sub getpad { return $_[0]->current_batch->pad }
 
 1;
 

@@ -32,6 +32,23 @@ sub _named
     return \%given;
 }
 
+# The arguments of bind, with those that a kind of module adds.
+sub _bind_arguments
+{
+    my ($self, $given, %more) = @_;
+    my %defaults = (
+        data_shapes => undef,
+        label_shapes => undef,
+        for_training => 1,
+        inputs_need_grad => 0,
+        force_rebind => 0,
+        shared_module => undef,
+        grad_req => 'write',
+        %more
+    );
+    return _named('bind', \%defaults, @$given);
+}
+
 for my $name (qw(binded for_training inputs_need_grad params_initialized optimizer_initialized)) {
     no strict 'refs';
     *$name = sub { my $self = shift; $self->{$name} = shift if @_; return $self->{$name} };

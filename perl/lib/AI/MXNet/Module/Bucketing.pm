@@ -86,20 +86,7 @@ sub get_symbol { return $_[0]->_default->symbol }
 sub bind    ## no critic (ProhibitBuiltinHomonyms)
 {
     my ($self, @given) = @_;
-    my $arg = _named(
-        'bind',
-        {
-            data_shapes => undef,
-            label_shapes => undef,
-            for_training => 1,
-            inputs_need_grad => 0,
-            force_rebind => 0,
-            shared_module => undef,
-            grad_req => 'write',
-            bucket_key => undef,
-        },
-        @given
-    );
+    my $arg = $self->_bind_arguments(\@given, bucket_key => undef);
     _fail('bind: shared_module for BucketingModule is not supported') if $arg->{shared_module};
     my ($force, $key) = delete @{$arg}{qw(force_rebind bucket_key)};
     my @params = $self->{binded} && $self->{params_initialized} ? $self->get_params : ();

@@ -198,14 +198,6 @@ sub tostype
     return _fail("tostype: cast_storage from $self->{stype} to $stype is not supported");
 }
 
-sub cast_storage
-{
-    my ($self, @args) = @_;
-    my $array = ref $self ? $self : shift @args;
-    my $stype = ref $args[-1] eq 'HASH' ? $args[-1]{stype} : $args[-1];
-    return $array->tostype($stype);
-}
-
 sub set
 {
     my ($self, $value) = @_;

@@ -162,20 +162,31 @@ sub _activation
 
 # -- weights, gate by gate
 
+# The name of each weight that holds all gates, and those of its gates.
+sub _weight_names
+{
+    my $self = shift;
+    my @gates = @{ $self->_gate_names };
+    return if @gates == 1;
+    my @names;
+    for my $group (map { $self->{prefix} . $_ } qw(i2h h2h)) {
+        push @names, map {
+            my $kind = $_;
+            ["${group}_$kind", map { "$group${_}_$kind" } @gates]
+        } qw(weight bias);
+    }
+    return @names;
+}
+
 sub unpack_weights
 {
     my ($self, $args) = @_;
     my %args = %$args;
-    my @gates = @{ $self->_gate_names };
-    return \%args if @gates == 1;
-    for my $group (qw(i2h h2h)) {
-        for my $kind (qw(weight bias)) {
-            my $whole = delete $args{"$self->{prefix}${group}_$kind"};
-            next if not defined $whole;
-            my $rows = $whole->shape->[0] / @gates;
-            $args{"$self->{prefix}$group$gates[$_]_$kind"} = $whole->slice([$_ * $rows, ($_ + 1) * $rows - 1])->copy
-                for 0 .. $#gates;
-        }
+    for my $names ($self->_weight_names) {
+        my ($name, @gates) = @$names;
+        my $whole = delete $args{$name} // next;
+        my $rows = $whole->shape->[0] / @gates;
+        $args{ $gates[$_] } = $whole->slice([$_ * $rows, ($_ + 1) * $rows - 1])->copy for 0 .. $#gates;
     }
     return \%args;
 }
@@ -184,14 +195,11 @@ sub pack_weights
 {
     my ($self, $args) = @_;
     my %args = %$args;
-    my @gates = @{ $self->_gate_names };
-    return \%args if @gates == 1;
-    for my $group (qw(i2h h2h)) {
-        for my $kind (qw(weight bias)) {
-            my @parts = map { delete $args{"$self->{prefix}$group${_}_$kind"} } @gates;
-            next if grep { !defined } @parts;
-            $args{"$self->{prefix}${group}_$kind"} = AI::MXNet::NDArray->concatenate(\@parts);
-        }
+    for my $names ($self->_weight_names) {
+        my ($name, @gates) = @$names;
+        my @parts = delete @args{@gates};
+        next if grep { !defined } @parts;
+        $args{$name} = AI::MXNet::NDArray->concatenate(\@parts);
     }
     return \%args;
 }

@@ -67,17 +67,7 @@ use warnings;
 
 our @ISA = ('AI::MXNet::RNN::Cell');    ## no critic (ProhibitExplicitISA)
 
-sub _arguments
-{
-    return (
-        'num_hidden',
-        num_hidden => undef,
-        prefix => 'lstm_',
-        params => undef,
-        activation => 'tanh',
-        forget_bias => 1
-    );
-}
+sub _arguments { return ($_[0]->SUPER::_arguments, prefix => 'lstm_', forget_bias => 1) }
 sub _bias_init { return (init => AI::MXNet::LSTMBias->new(forget_bias => $_[0]{forget_bias})) }
 sub _gate_names { return [qw(_i _f _c _o)] }
 
@@ -108,17 +98,7 @@ use warnings;
 
 our @ISA = ('AI::MXNet::RNN::Cell');    ## no critic (ProhibitExplicitISA)
 
-sub _arguments
-{
-    return (
-        'num_hidden',
-        num_hidden => undef,
-        prefix => 'gru_',
-        params => undef,
-        activation => 'tanh',
-        forget_bias => 0
-    );
-}
+sub _arguments { return ($_[0]->SUPER::_arguments, prefix => 'gru_') }
 sub _gate_names { return [qw(_r _z _o)] }
 
 sub call

@@ -6,17 +6,7 @@ use AI::MXNet::Keshi;
 use AI::MXNet::Random;
 use Scalar::Util qw(blessed);
 
-# Parameters of each distribution: their names where they are numbers, and their defaults.
-my %distribution = (
-    uniform => [low => 0, high => 1],
-    normal => [loc => 0, scale => 1],
-    exponential => [lam => 1],
-    poisson => [lam => 1],
-    gamma => [alpha => 1, beta => 1],
-    negative_binomial => [k => 1, p => 1],
-    generalized_negative_binomial => [mu => 1, alpha => 1],
-    randint => [low => undef, high => undef],
-);
+# Symbols of random numbers; arguments are read as those of arrays are.
 
 sub _is_symbol { return blessed($_[0]) && $_[0]->isa('AI::MXNet::Symbol') }
 
@@ -24,47 +14,41 @@ sub _is_symbol { return blessed($_[0]) && $_[0]->isa('AI::MXNet::Symbol') }
 sub _draw
 {
     my ($name, $given) = @_;
-    my %default = @{ $distribution{$name} };
-    my @names = @{ $distribution{$name} }[grep { !($_ % 2) } 0 .. $#{ $distribution{$name} }];
+    my ($names, $default) = AI::MXNet::Random::_parameters($name);
+    my @names = @$names;
     my ($like) = grep { _is_symbol($_) } @{$given}{@names};
     my $operator = "_random_$name";
     return AI::MXNet::Symbol->$operator({ map { defined $given->{$_} ? ($_ => $given->{$_}) : () } keys %$given })
         if not $like;
     my @inputs =
-        map { _is_symbol($_) ? $_ : $like->zeros_like + $_ } map { $given->{$_} // $default{$_} } @names;
+        map { _is_symbol($_) ? $_ : $like->zeros_like + $_ } map { $given->{$_} // $default->{$_} } @names;
     delete @{$given}{ @names, 'ctx' };
     $operator = "_sample_$name";
     return AI::MXNet::Symbol->$operator(@inputs, $given);
 }
 
-for my $name (keys %distribution) {
-    my @names = @{ $distribution{$name} }[grep { !($_ % 2) } 0 .. $#{ $distribution{$name} }];
+for my $name (grep { $_ ne 'exponential' } keys %AI::MXNet::Random::DISTRIBUTION) {
+    my ($names) = AI::MXNet::Random::_parameters($name);
     no strict 'refs';
     *$name = sub {
         my ($class, @args) = @_;
-        return _draw($name, AI::MXNet::Random::_arguments($name, \@names, @args));
+        return _draw($name, AI::MXNet::Random::_arguments($name, $names, @args));
     };
 }
 
 # Its argument is the mean; the operator has the rate.
+sub exponential
 {
-    no warnings 'redefine';
-    *exponential = sub {
-        my ($class, @args) = @_;
-        my $given = AI::MXNet::Random::_arguments('exponential', ['scale'], @args);
-        my $scale = delete $given->{scale} // 1;
-        return _draw('exponential', { %$given, lam => 1 / $scale });
-    };
+    my ($class, @args) = @_;
+    my $given = AI::MXNet::Random::_arguments('exponential', ['scale'], @args);
+    my $scale = delete $given->{scale} // 1;
+    return _draw('exponential', { %$given, lam => 1 / $scale });
 }
 
 sub randn
 {
     my ($class, @args) = @_;
-    my @shape;
-    push @shape, shift @args while @args and not ref $args[0] and $args[0] =~ /^\d+$/;
-    my $given = AI::MXNet::Random::_arguments('randn', [qw(loc scale)], @args);
-    $given->{shape} = \@shape if @shape;
-    return _draw('normal', $given);
+    return _draw('normal', AI::MXNet::Random::_randn_arguments(@args));
 }
 
 sub multinomial

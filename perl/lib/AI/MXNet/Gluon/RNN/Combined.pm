@@ -6,11 +6,33 @@ use AI::MXNet::Gluon::RNN::Cells;
 
 # Cells made of cells: one after another, forward and backward, and changed by dropout, zoneout and shortcuts.
 
+# The states of such a cell are those of its cells.
+package AI::MXNet::Gluon::RNN::Several;    ## no critic (ProhibitMultiplePackages)
+use Mouse::Role;
+
+sub state_info
+{
+    my ($self, $batch_size) = @_;
+    return [map { @{ $_->state_info($batch_size) } } $self->_cells];
+}
+
+sub begin_state
+{
+    my ($self, @args) = @_;
+    $self->_check_not_modified;
+    return [map { @{ $_->begin_state(@args) } } $self->_cells];
+}
+
+no Mouse::Role;
+
 package AI::MXNet::Gluon::RNN::SequentialRNNCell;    ## no critic (ProhibitMultiplePackages)
 use AI::MXNet::Gluon::Mouse;
 use AI::MXNet::Function::Parameters;
 extends 'AI::MXNet::Gluon::RNN::RecurrentCell';
-use overload '@{}' => sub { return [$_[0]{_children}->values] };
+with 'AI::MXNet::Gluon::RNN::Several';
+use overload '@{}' => sub { return [$_[0]->_cells] };
+
+sub _cells { return $_[0]{_children}->values }
 
 sub add
 {
@@ -19,25 +41,12 @@ sub add
     return;
 }
 
-sub state_info
-{
-    my ($self, $batch_size) = @_;
-    return [map { @{ $_->state_info($batch_size) } } $self->{_children}->values];
-}
-
-sub begin_state
-{
-    my ($self, @args) = @_;
-    $self->_check_not_modified;
-    return [map { @{ $_->begin_state(@args) } } $self->{_children}->values];
-}
-
 sub forward
 {
     my ($self, $input, $states) = @_;
     my @left = @$states;
     my @next;
-    for my $cell ($self->{_children}->values) {
+    for my $cell ($self->_cells) {
         my @own = splice @left, 0, scalar @{ $cell->state_info };
         ($input, my $after) = $cell->call($input, \@own);
         push @next, @$after;
@@ -54,7 +63,7 @@ method unroll(
 {
     $self->reset;
     my @left = @{ $begin_state // $self->_first_states($inputs, $layout) };
-    my @cells = $self->{_children}->values;
+    my @cells = $self->_cells;
     my @next;
     for my $i (0 .. $#cells) {
         my @own = splice @left, 0, scalar @{ $cells[$i]->state_info };
@@ -243,6 +252,7 @@ package AI::MXNet::Gluon::RNN::BidirectionalCell;    ## no critic (ProhibitMulti
 use AI::MXNet::Gluon::Mouse;
 use AI::MXNet::Function::Parameters;
 extends 'AI::MXNet::Gluon::RNN::HybridRecurrentCell';
+with 'AI::MXNet::Gluon::RNN::Several';
 
 has [qw(l_cell r_cell)] => (is => 'rw', isa => 'AI::MXNet::Gluon::Block', required => 1);
 has output_prefix => (is => 'ro', isa => 'Str', default => 'bi_');
@@ -258,18 +268,7 @@ around BUILDARGS => sub {
 
 sub forward { return AI::MXNet::Keshi::fail('Bidirectional cell cannot be stepped. Please use unroll') }
 
-sub state_info
-{
-    my ($self, $batch_size) = @_;
-    return [map { @{ $_->state_info($batch_size) } } $self->l_cell, $self->r_cell];
-}
-
-sub begin_state
-{
-    my ($self, @args) = @_;
-    $self->_check_not_modified;
-    return [map { @{ $_->begin_state(@args) } } $self->l_cell, $self->r_cell];
-}
+sub _cells { return ($_[0]->l_cell, $_[0]->r_cell) }
 
 method unroll(
     Int $length, $inputs,
