@@ -224,6 +224,21 @@ for my $name (qw(adam nag rmsprop sgd)) {
     my $v = nd->array([3, 4]);
     $lars->update(0, $v, nd->array([0, 5]), undef);
     is_close($v, [3, 4 - 0.1 * 5], 'lars: the ratio of the norms');
+
+    # The warm-up counts the updates of begin_epoch epochs before its own, not begin_num_update.
+    my $later = mx->optimizer->LBSGD(
+        batch_scale => 2,
+        learning_rate => 1,
+        warmup_epochs => 2,
+        updates_per_epoch => 5,
+        begin_epoch => 1,
+        begin_num_update => 7
+    );
+    my $u = nd->zeros([1]);
+    $later->update(0, $u, nd->ones([1]), undef);
+    is_close($u, [-(1 + 6 / 10) / 2], 'resumed in the middle of a large batch and of the warm-up');
+    $later->update(0, $u, nd->ones([1]), undef);
+    is_close($u, [-0.8], 'the next batch is whole again');
 }
 
 # -- what is refused

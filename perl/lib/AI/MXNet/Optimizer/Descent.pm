@@ -198,6 +198,7 @@ has warmup_strategy => (is => 'rw', isa => 'Str', default => 'linear');
 has warmup_epochs => (is => 'rw', isa => 'Num', default => 5);
 has batch_scale => (is => 'rw', isa => 'Num', default => 1);
 has updates_per_epoch => (is => 'rw', isa => 'Num', default => 32);
+has begin_epoch => (is => 'rw', isa => 'Num', default => 0);
 has num_epochs => (is => 'rw', isa => 'Num', default => 60);
 has [qw(lbmult cumgrads adaptive init_updates init_num)] => (is => 'rw', init_arg => undef);
 
@@ -209,7 +210,7 @@ sub BUILD
         '(Batch_scale=%f, warmup_epochs=%d, warmup_strategy=%s, updates_per_epoch=%d)',
         map { $self->$_ } qw(batch_scale warmup_epochs warmup_strategy updates_per_epoch)
     );
-    $self->init_updates($self->begin_num_update);
+    $self->init_updates($self->begin_epoch * $self->updates_per_epoch);
     $self->lbmult(1);
     $self->cumgrads({});
     return;
@@ -248,15 +249,15 @@ sub _get_lars
     return $lars < 0.01 ? 0.01 : $lars > 100 ? 100 : $lars;
 }
 
-# The sum of the gradients of one large batch so far, and whether it is whole.
+# The mean of the gradients of one large batch, with the last of them. A batch that training is resumed in counts from its first.
 sub _cumulate
 {
-    my ($self, $index, $grad) = @_;
-    my $sum = $self->cumgrads->{$index} //= { count => 0 };
-    $sum->{grad} = $sum->{count} ? $sum->{grad} + $grad : $grad->copy;
-    return if ++$sum->{count} < $self->batch_scale;
-    delete $self->cumgrads->{$index};
-    return $sum->{grad} / $sum->{count};
+    my ($self, $index, $grad, $updates) = @_;
+    my $sum = delete $self->cumgrads->{$index};
+    $sum = defined $sum ? $sum + $grad : $grad->copy;
+    return $sum / $self->batch_scale if $updates % $self->batch_scale == 0;
+    $self->cumgrads->{$index} = $sum;
+    return;
 }
 
 sub update
@@ -264,11 +265,12 @@ sub update
     my ($self, $index, $weight, $grad, $state) = @_;
     my $lr = $self->_get_lr($index);
     $self->_update_count($index);
-    my $mean = $self->_cumulate($index, $grad) // return;
+    my $updates = $self->init_updates + $self->_index_update_count->{$index} - $self->begin_num_update;
+    my $mean = $self->_cumulate($index, $grad, $updates) // return;
     my $factor =
           $self->warmup_strategy eq 'lars'
         ? $self->_get_lars($weight, $mean, $self->_get_wd($index))
-        : $self->_get_lbmult($self->init_updates + $self->_index_update_count->{$index});
+        : $self->_get_lbmult($updates);
     $self->lbmult($factor);
     my %with = $self->_step($lr * $factor, $index);
     my ($momentum, $master) = ref $state eq 'ARRAY' ? @$state : $state;
