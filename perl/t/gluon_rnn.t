@@ -72,6 +72,20 @@ is_close($valid->at(0)->slice([1, 2]), [(0) x 4], 'steps beyond the valid length
 is_close($last->[0]->at(0), $outputs->[0]->at(0), 'the state is that of the last valid step');
 is_close($last->[0]->at(1), $outputs->[2]->at(1), 'of each sequence');
 
+# Masked outputs are one array as they are made, for all kinds of cells.
+for my $of (
+    $cell,
+    $rnn->ResidualCell(started($rnn->GRUCell(2, input_size => 2))),
+    $rnn->BidirectionalCell(started($rnn->RNNCell(2, input_size => 2)), started($rnn->RNNCell(2, input_size => 2)))
+    )
+{
+    my %with = (valid_length => nd->array([1, 3]));
+    my ($whole) = $of->unroll(3, $x, %with);
+    my ($steps) = $of->unroll(3, $x, %with, merge_outputs => 0);
+    is(ref $steps, 'ARRAY', $of->class . ': steps when they are asked for');
+    is_close($whole, nd->stack(@$steps, axis => 1), 'else one array');
+}
+
 # -- cells of cells
 
 {

@@ -57,7 +57,7 @@ States to begin with, zeros unless a sub makes them.
 
 Runs a sequence: an array, or a list of arrays for the steps. Returns the outputs, as a list or as one array with
 C<merge_outputs>, and the last states. With C<valid_length>, an array, steps beyond the length of a sequence give 0, and its
-states are those of its last step.
+states are those of its last step; the outputs are one array then, unless C<merge_outputs> is 0.
 
 =back
 

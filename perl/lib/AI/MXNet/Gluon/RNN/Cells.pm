@@ -58,6 +58,13 @@ sub _wrong_length
     return AI::MXNet::Keshi::fail("unroll: got $there steps, want $length");
 }
 
+# What is not asked for either way is left as it was made: steps, and one tensor where a valid length masks them.
+sub is_merged
+{
+    my ($merge_outputs, $valid_length) = @_;
+    return $merge_outputs // defined $valid_length;
+}
+
 # One tensor of the steps.
 sub merged
 {
@@ -185,7 +192,8 @@ method unroll(
         ];
         $outputs = AI::MXNet::Gluon::RNN::Sequence::masked($outputs, $layout, $valid_length);
     }
-    $outputs = AI::MXNet::Gluon::RNN::Sequence::merged($outputs, $layout) if $merge_outputs;
+    $outputs = AI::MXNet::Gluon::RNN::Sequence::merged($outputs, $layout)
+        if AI::MXNet::Gluon::RNN::Sequence::is_merged($merge_outputs, $valid_length);
     return ($outputs, $states);
 }
 

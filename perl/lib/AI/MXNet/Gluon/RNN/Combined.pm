@@ -234,6 +234,7 @@ method unroll(
                 $length, $inputs,
                 begin_state => $begin_state,
                 layout => $layout,
+                merge_outputs => 0,
                 valid_length => $valid_length
             );
         }
@@ -242,7 +243,8 @@ method unroll(
     $steps = AI::MXNet::Gluon::RNN::Sequence::masked($steps, $layout, $valid_length) if defined $valid_length;
     my $F = AI::MXNet::Gluon::RNN::Sequence::class_of($steps);
     my $sums = [map { $F->elemwise_add($outputs->[$_], $steps->[$_]) } 0 .. $#$steps];
-    $sums = AI::MXNet::Gluon::RNN::Sequence::merged($sums, $layout) if $merge_outputs;
+    $sums = AI::MXNet::Gluon::RNN::Sequence::merged($sums, $layout)
+        if AI::MXNet::Gluon::RNN::Sequence::is_merged($merge_outputs, $valid_length);
     return ($sums, $states);
 }
 
@@ -281,7 +283,7 @@ method unroll(
     my @right = @{ $begin_state // $self->_first_states($inputs, $layout) };
     my @left = splice @right, 0, scalar @{ $self->l_cell->state_info };
     my $steps = AI::MXNet::Gluon::RNN::Sequence::steps($length, $inputs, $layout);
-    my @common = (layout => $layout, valid_length => $valid_length);
+    my @common = (layout => $layout, merge_outputs => 0, valid_length => $valid_length);
     my ($forward, $l_states) = $self->l_cell->unroll($length, $steps, begin_state => \@left, @common);
     my $reversed = AI::MXNet::Gluon::RNN::Sequence::reversed($steps, $valid_length);
     my ($backward, $r_states) = $self->r_cell->unroll($length, $reversed, begin_state => \@right, @common);
@@ -290,7 +292,7 @@ method unroll(
     my $prefix = $self->output_prefix;
     my $outputs;
 
-    if ($merge_outputs) {
+    if (AI::MXNet::Gluon::RNN::Sequence::is_merged($merge_outputs, $valid_length)) {
         my @both = map { AI::MXNet::Gluon::RNN::Sequence::merged($_, $layout) } $forward, $backward;
         $outputs = $F->concat(@both, dim => 2, name => "${prefix}out");
     } else {
