@@ -7,7 +7,7 @@ os.environ.setdefault("OMP_NUM_THREADS", os.environ.get("KESHI_NUM_THREADS", "2"
 import mxnet as mx
 from mxnet import autograd, gluon, nd
 
-from peer import digits, over, serve
+from peer import CONVOLUTIONS, digits, over, product, serve
 
 mx.random.seed(1)
 rand = lambda *shape: nd.random.uniform(-1, 1, shape)
@@ -22,14 +22,6 @@ ELEMENTWISE = {
     "sigmoid": lambda x, y: nd.sigmoid(x),
     "gelu": lambda x, y: nd.LeakyReLU(x, act_type="gelu"),
     "fma": lambda x, y: nd.relu(x * y + x),
-}
-CONVOLUTIONS = {
-    "3x3": ((8, 64, 56, 56), (64, 64, 3, 3), dict(kernel=(3, 3), pad=(1, 1), num_filter=64)),
-    "1x1": ((8, 256, 56, 56), (64, 256, 1, 1), dict(kernel=(1, 1), num_filter=64)),
-    "7x7": ((8, 3, 224, 224), (64, 3, 7, 7), dict(kernel=(7, 7), stride=(2, 2), pad=(3, 3), num_filter=64)),
-    "depthwise": (
-        (8, 128, 56, 56), (128, 1, 3, 3), dict(kernel=(3, 3), pad=(1, 1), num_filter=128, num_group=128)
-    ),
 }
 
 
@@ -73,13 +65,8 @@ def reduction(what):
 
 
 def dot(size, flags=""):
-    if size == "skinny":
-        m, k, n = 64, 4096, 1000
-    else:
-        m = k = n = int(size)
-    ta, tb = "t" in flags[:1], "t" in flags[1:]
-    x = rand(k, m) if ta else rand(m, k)
-    y = rand(n, k) if tb else rand(k, n)
+    xs, ys, ta, tb = product(size, flags)
+    x, y = rand(*xs), rand(*ys)
     return lambda: nd.dot(x, y, transpose_a=ta, transpose_b=tb)
 
 
@@ -91,8 +78,9 @@ def batch_dot(flags=""):
 
 
 def convolution(kind, train):
-    xs, ws, how = CONVOLUTIONS[kind]
+    xs, ws, stride, pad, groups = CONVOLUTIONS[kind]
     x, w = rand(*xs), rand(*ws)
+    how = dict(kernel=ws[2:], stride=(stride, stride), pad=(pad, pad), num_filter=ws[0], num_group=groups)
     f = lambda x, w: nd.Convolution(x, w, no_bias=True, **how)
     return trained(f, x, w) if train else lambda: f(x, w)
 
@@ -225,22 +213,17 @@ def make(name):
     }
     if what in simple:
         return simple[what]
-    if what == "reduce":
-        return reduction(rest[0])
-    if what == "dot":
-        return dot(*rest)
-    if what == "batch_dot":
-        return batch_dot(*rest)
-    if what == "conv":
-        return convolution(rest[0], rest[1] == "train")
-    if what == "pool":
-        return pooling(rest[0], rest[1] == "train")
     if what == "batchnorm":
         x, g, b = rand(8, 64, 56, 56), rand(64), rand(64)
         mean, var = nd.zeros(64), nd.ones(64)
         return trained(lambda x, g, b: nd.BatchNorm(x, g, b, mean, var, fix_gamma=False), x, g, b)
     hybrid = "hybrid" in rest
     return {
+        "reduce": lambda: reduction(*rest),
+        "dot": lambda: dot(*rest),
+        "batch_dot": lambda: batch_dot(*rest),
+        "conv": lambda: convolution(rest[0], "train" in rest),
+        "pool": lambda: pooling(rest[0], "train" in rest),
         "chain": chain,
         "lstm": lstm,
         "mlp": lambda: step(mlp(), (100, 784), hybrid),

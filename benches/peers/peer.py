@@ -11,6 +11,21 @@ import time
 
 import numpy
 
+# Shapes of the data and of the weights, stride, padding and groups.
+CONVOLUTIONS = {
+    "3x3": ((8, 64, 56, 56), (64, 64, 3, 3), 1, 1, 1),
+    "1x1": ((8, 256, 56, 56), (64, 256, 1, 1), 1, 0, 1),
+    "7x7": ((8, 3, 224, 224), (64, 3, 7, 7), 2, 3, 1),
+    "depthwise": ((8, 128, 56, 56), (128, 1, 3, 3), 1, 1, 128),
+}
+
+
+def product(size, flags):
+    """Shapes of the two sides, and whether each is to be transposed."""
+    m, k, n = (64, 4096, 1000) if size == "skinny" else [int(size)] * 3
+    ta, tb = "t" in flags[:1], "t" in flags[1:]
+    return (k, m) if ta else (m, k), (n, k) if tb else (k, n), ta, tb
+
 
 def status(field):
     with open("/proc/self/status") as lines:

@@ -6,8 +6,9 @@ use warnings;
 use FindBin;
 use File::Temp qw(tempdir);
 use Getopt::Long;
-use IPC::Open2;
 use Time::HiRes qw(sleep);
+use lib $FindBin::Bin;
+use Workers qw(median);
 
 my ($rounds, $seconds, $python, $only, $report, $rust) = (5, 0.1, 'python3', '.', undef, undef);
 GetOptions(
@@ -20,11 +21,10 @@ GetOptions(
 ) or die "see the head of $0\n";
 
 my $root = "$FindBin::Bin/../..";
-my @keshi = ($^X, "-I$root/perl/blib/lib", "-I$root/perl/blib/arch", "$FindBin::Bin/keshi_worker.pl");
 my @torch = ($python, "$FindBin::Bin/torch_worker.py");
 my %command = (
-    keshi => \@keshi,
-    plain => \@keshi,
+    keshi => \@Workers::KESHI,
+    plain => \@Workers::KESHI,
     mxnet => [$python, "$FindBin::Bin/mxnet_worker.py"],
     torch => \@torch,
     compiled => \@torch,
@@ -146,34 +146,23 @@ if (not -e "$ENV{MNIST}/t10k-images-idx3-ubyte") {
 }
 
 # A worker is started when it is first asked; one that cannot start, or dies, leaves its column empty from there on.
-my %pipe;
+my %started;
 
 sub ask
 {
     my ($worker, $workload) = @_;
-    if (not exists $pipe{$worker}) {
-        my $process = open2(my $out, my $in, @{ $command{$worker} });
-        $pipe{$worker} = defined readline $out ? [$in, $out] : undef;
-        warn "$worker: the worker does not start\n" if not $pipe{$worker};
+    if (not exists $started{$worker}) {
+        $started{$worker} = Workers::start(@{ $command{$worker} });
+        warn "$worker: the worker does not start\n" if not $started{$worker};
     }
-    return if not $pipe{$worker};
-    my ($in, $out) = @{ $pipe{$worker} };
-    print {$in} "$workload $seconds\n";
-    $in->flush;
-    my $answer = readline $out;
-    if (not defined $answer) {
+    return if not $started{$worker};
+    my ($time, $memory) = Workers::ask($started{$worker}, $workload, $seconds);
+    if (not defined $time) {
         warn "$worker: died at $workload\n";
-        $pipe{$worker} = undef;
+        $started{$worker} = undef;
         return;
     }
-    my (undef, $time, $memory) = split ' ', $answer;
     return $time eq '-' ? () : ($time, $memory);
-}
-
-sub median
-{
-    my @sorted = sort { $a <=> $b } @_;
-    return $sorted[@sorted / 2];
 }
 
 sub human

@@ -5,18 +5,15 @@
 use strict;
 use warnings;
 use FindBin;
-use IPC::Open2;
+use lib $FindBin::Bin;
+use Workers qw(start ask median);
 
 my $rounds = shift // 5;
-my $root = "$FindBin::Bin/../..";
 chomp(my $all = `nproc`);
-my %pipe;
+my %worker;
 for my $threads (1, $all) {
     local $ENV{KESHI_NUM_THREADS} = $threads;
-    my $process =
-        open2(my $out, my $in, $^X, "-I$root/perl/blib/lib", "-I$root/perl/blib/arch", "$FindBin::Bin/keshi_worker.pl");
-    defined readline $out or die "the worker does not start\n";
-    $pipe{$threads} = [$in, $out];
+    $worker{$threads} = start(@Workers::KESHI) or die "the worker does not start\n";
 }
 
 printf "%-26s %12s %12s %9s\n", 'workload', '1 thread, ms', "$all threads", 'speed-up';
@@ -30,17 +27,11 @@ for my $workload (
     my %times;
     for (1 .. $rounds) {
         for my $threads (1, $all) {
-            my ($in, $out) = @{ $pipe{$threads} };
-            print {$in} "$workload 0.05\n";
-            $in->flush;
-            my (undef, $time) = split ' ', readline $out;
+            my ($time) = ask($worker{$threads}, $workload, 0.05);
             push @{ $times{$threads} }, $time;
         }
     }
-    my ($one, $many) = map {
-        my @sorted = sort { $a <=> $b } @{ $times{$_} };
-        $sorted[@sorted / 2]
-    } 1, $all;
+    my ($one, $many) = map { median(@{ $times{$_} }) } 1, $all;
     next if $one eq '-';
     printf "%-26s %12.2f %12.2f %9.2f\n", $workload, 1e3 * $one, 1e3 * $many, $one / $many;
 }

@@ -6,7 +6,7 @@ import sys
 import torch
 import torch.nn.functional as F
 
-from peer import digits, over, serve
+from peer import CONVOLUTIONS, digits, over, product, serve
 
 torch.set_num_threads(int(os.environ.get("KESHI_NUM_THREADS", "2")))
 torch.manual_seed(1)
@@ -22,12 +22,6 @@ ELEMENTWISE = {
     "sigmoid": lambda x, y: torch.sigmoid(x),
     "gelu": lambda x, y: F.gelu(x),
     "fma": lambda x, y: torch.relu(x * y + x),
-}
-CONVOLUTIONS = {
-    "3x3": ((8, 64, 56, 56), (64, 64, 3, 3), dict(padding=1)),
-    "1x1": ((8, 256, 56, 56), (64, 256, 1, 1), dict()),
-    "7x7": ((8, 3, 224, 224), (64, 3, 7, 7), dict(stride=2, padding=3)),
-    "depthwise": ((8, 128, 56, 56), (128, 1, 3, 3), dict(padding=1, groups=128)),
 }
 
 
@@ -80,12 +74,9 @@ def reduction(what):
 
 
 def dot(size, flags=""):
-    if size == "skinny":
-        m, k, n = 64, 4096, 1000
-    else:
-        m = k = n = int(size)
-    x = rand(k, m).t() if "t" in flags[:1] else rand(m, k)
-    y = rand(n, k).t() if "t" in flags[1:] else rand(k, n)
+    xs, ys, ta, tb = product(size, flags)
+    x = rand(*xs).t() if ta else rand(*xs)
+    y = rand(*ys).t() if tb else rand(*ys)
     return lambda: x @ y
 
 
@@ -96,11 +87,10 @@ def batch_dot(flags=""):
 
 
 def convolution(kind, train):
-    xs, ws, how = CONVOLUTIONS[kind]
+    xs, ws, stride, pad, groups = CONVOLUTIONS[kind]
     x, w = rand(*xs), rand(*ws)
-    if train:
-        return trained(lambda x, w: F.conv2d(x, w, **how), x, w)
-    return no_grad(lambda: F.conv2d(x, w, **how))
+    f = lambda x, w: F.conv2d(x, w, stride=stride, padding=pad, groups=groups)
+    return trained(f, x, w) if train else no_grad(lambda: f(x, w))
 
 
 def pooling(kind, train):
@@ -292,21 +282,16 @@ def make(name):
     }
     if what in simple:
         return no_grad(simple[what]) if what not in ("add2", "scale2", "relu2", "sum2", "item") else simple[what]
-    if what == "reduce":
-        return reduction(rest[0])
-    if what == "dot":
-        return dot(*rest)
-    if what == "batch_dot":
-        return batch_dot(*rest)
-    if what == "conv":
-        return convolution(rest[0], rest[1] == "train")
-    if what == "pool":
-        return pooling(rest[0], rest[1] == "train")
     if what == "batchnorm":
         gamma, beta = rand(64), rand(64)
         mean, var = torch.zeros(64), torch.ones(64)
         return trained(lambda x, g, b: F.batch_norm(x, mean, var, g, b, training=True), grid, gamma, beta)
     return {
+        "reduce": lambda: reduction(*rest),
+        "dot": lambda: dot(*rest),
+        "batch_dot": lambda: batch_dot(*rest),
+        "conv": lambda: convolution(rest[0], "train" in rest),
+        "pool": lambda: pooling(rest[0], "train" in rest),
         "chain": chain,
         "lstm": lstm,
         "mlp": lambda: step(mlp(), (100, 784)),
