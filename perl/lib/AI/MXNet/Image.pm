@@ -7,16 +7,7 @@ use AI::MXNet::NS;
 use AI::MXNet::Image::Augment;
 use AI::MXNet::ImageIter;
 use Scalar::Util qw(blessed);
-use AI::MXNet::NS::Operators (
-    'AI::MXNet::Image::NDArray' => 'AI::MXNet::NDArray',
-    'AI::MXNet::Image::Symbol' => 'AI::MXNet::Symbol',
-    '_image_'
-);
-
-sub nd { return __PACKAGE__ . '::NDArray' }
-sub sym { return __PACKAGE__ . '::Symbol' }
-*ndarray = \&nd;
-*symbol = \&sym;
+use AI::MXNet::NS::Operators '_image_';
 
 # -- pictures: height, width, channel
 

@@ -59,12 +59,14 @@ sub dumps
     return JSON::PP->new->canonical->encode([lc $name, { map { ($_ => "$values{$_}") } keys %values }]);
 }
 
-# Takes the first of an odd number of arguments for the named attribute.
-sub _first_is
-{
-    my ($attribute, @args) = @_;
-    return @args % 2 && !(@args == 1 && ref $args[0] eq 'HASH') ? ($attribute, @args) : @args;
-}
+# The attribute that the first of an odd number of arguments is for, if any.
+sub _first { return }
+
+around BUILDARGS => sub {
+    my ($orig, $class, @args) = @_;
+    my $is_hash = @args == 1 && ref $args[0] eq 'HASH';
+    return $class->$orig(@args % 2 && !$is_hash ? $class->_first : (), @args);
+};
 
 # -- printing
 

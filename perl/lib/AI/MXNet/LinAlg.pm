@@ -3,16 +3,7 @@ use 5.014;
 use strict;
 use warnings;
 use AI::MXNet::NS;
-use AI::MXNet::NS::Operators (
-    'AI::MXNet::LinAlg::NDArray' => 'AI::MXNet::NDArray',
-    'AI::MXNet::LinAlg::Symbol' => 'AI::MXNet::Symbol',
-    '_linalg_'
-);
-
-sub nd { return __PACKAGE__ . '::NDArray' }
-sub sym { return __PACKAGE__ . '::Symbol' }
-*ndarray = \&nd;
-*symbol = \&sym;
+use AI::MXNet::NS::Operators '_linalg_';
 
 1;
 

@@ -62,10 +62,7 @@ use Mouse;
 extends 'AI::MXNet::Initializer';
 has forget_bias => (is => 'ro', isa => 'Num', default => 1);
 
-around BUILDARGS => sub {
-    my ($orig, $class, @args) = @_;
-    return $class->$orig(AI::MXNet::Initializer::_first_is(forget_bias => @args));
-};
+sub _first { return 'forget_bias' }
 
 # The gates are input, forget, cell, output.
 sub _init_weight
@@ -151,9 +148,11 @@ has param => (is => 'rw', isa => 'HashRef', required => 1);
 has default_init => (is => 'rw', isa => 'Maybe[AI::MXNet::Initializer]');
 has verbose => (is => 'rw', isa => 'Bool', default => 0);
 
+sub _first { return 'param' }
+
 around BUILDARGS => sub {
     my ($orig, $class, @args) = @_;
-    my $given = $class->$orig(AI::MXNet::Initializer::_first_is(param => @args));
+    my $given = $class->$orig(@args);
     my $param = $given->{param};
     $param = AI::MXNet::NDArray->load($param) if defined $param and not ref $param;
     $given->{param} = { map { (s/^(?:arg|aux)://r => $param->{$_}) } keys %$param } if ref $param eq 'HASH';

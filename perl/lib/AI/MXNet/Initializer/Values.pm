@@ -32,10 +32,7 @@ use Mouse;
 extends 'AI::MXNet::Initializer';
 has value => (is => 'ro', isa => 'Num|AI::MXNet::NDArray|PDL', required => 1);
 
-around BUILDARGS => sub {
-    my ($orig, $class, @args) = @_;
-    return $class->$orig(AI::MXNet::Initializer::_first_is(value => @args));
-};
+sub _first { return 'value' }
 
 sub _init_weight
 {
@@ -50,10 +47,7 @@ use Mouse;
 extends 'AI::MXNet::Initializer';
 has scale => (is => 'ro', isa => 'Num', default => 0.07);
 
-around BUILDARGS => sub {
-    my ($orig, $class, @args) = @_;
-    return $class->$orig(AI::MXNet::Initializer::_first_is(scale => @args));
-};
+sub _first { return 'scale' }
 
 sub _init_weight
 {
@@ -68,10 +62,7 @@ use Mouse;
 extends 'AI::MXNet::Initializer';
 has sigma => (is => 'ro', isa => 'Num', default => 0.01);
 
-around BUILDARGS => sub {
-    my ($orig, $class, @args) = @_;
-    return $class->$orig(AI::MXNet::Initializer::_first_is(sigma => @args));
-};
+sub _first { return 'sigma' }
 
 sub _init_weight
 {

@@ -4,16 +4,20 @@ use strict;
 use warnings;
 use AI::MXNet::Keshi;
 
-# use AI::MXNet::NS::Operators ($package => $class, ..., $prefix): a method of $package calls the operator $prefix . its name
-# on $class. It is made when it is first called.
+# use AI::MXNet::NS::Operators $prefix: a method of the using package's ::NDArray, which its nd and ndarray give, calls the operator
+# $prefix . its name on AI::MXNet::NDArray. It is made when it is first called. The same for ::Symbol, sym and symbol.
 our $AUTOLOAD;
 
 sub import
 {
-    my ($self, @pairs) = @_;
-    my $prefix = pop @pairs;
-    while (my ($package, $class) = splice @pairs, 0, 2) {
+    my ($self, $prefix) = @_;
+    my $user = caller;
+    for my $names (['NDArray', 'nd', 'ndarray'], ['Symbol', 'sym', 'symbol']) {
+        my ($kind, @methods) = @$names;
+        my ($package, $class) = ("${user}::$kind", "AI::MXNet::$kind");
         no strict 'refs';
+        *{"${user}::$_"} = sub { return $package }
+            for @methods;
         @{"${package}::ISA"} = ();
         *{"${package}::DESTROY"} = sub { };
         my $autoload = sub {

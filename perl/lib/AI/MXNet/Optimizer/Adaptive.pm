@@ -152,12 +152,7 @@ sub _operator { return (ftrl_update => @{ $_[1] }) }
 sub _constants_of { return (lamda1 => $_[0]{lamda1}, beta => $_[0]{beta}) }
 sub _is_lazy { return 1 }
 
-sub _numbers
-{
-    my ($self, $index) = @_;
-    $self->_update_count($index);
-    return (lr => $self->_get_lr($index), wd => $self->_get_wd($index));
-}
+sub _counts_first { return 1 }
 
 __PACKAGE__->register;
 

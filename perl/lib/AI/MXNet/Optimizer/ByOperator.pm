@@ -23,10 +23,14 @@ sub _constants
 sub _numbers
 {
     my ($self, $index) = @_;
+    $self->_update_count($index) if $self->_counts_first;
     my @numbers = (lr => $self->_get_lr($index), wd => $self->_get_wd($index));
-    $self->_update_count($index);
+    $self->_update_count($index) if not $self->_counts_first;
     return @numbers;
 }
+
+# Whether the rate is that of the count with this update.
+sub _counts_first { return 0 }
 
 # Whether the update of rows only is lazy.
 sub _is_lazy { return 0 }

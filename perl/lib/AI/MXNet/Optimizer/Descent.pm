@@ -53,12 +53,7 @@ sub _operator
 
 sub _constants_of { return $_[1] =~ /_mom_/ ? (momentum => $_[0]{momentum}) : () }
 
-sub _numbers
-{
-    my ($self, $index) = @_;
-    $self->_update_count($index);
-    return (lr => $self->_get_lr($index), wd => $self->_get_wd($index));
-}
+sub _counts_first { return 1 }
 
 sub _is_lazy
 {
@@ -85,7 +80,7 @@ sub create_state
 
 sub _operator { return defined $_[1] ? (_nag_update => $_[1]) : 'sgd_update' }
 sub _constants_of { return $_[1] eq '_nag_update' ? (momentum => $_[0]{momentum}) : () }
-sub _numbers { my ($self, $index) = @_; return $self->AI::MXNet::Optimizer::ByOperator::_numbers($index) }
+sub _counts_first { return 0 }
 sub _is_lazy { return 0 }
 sub _keeps_master { return 0 }
 
@@ -124,12 +119,7 @@ sub _constants_of
     return $operator eq 'signum_update' ? (momentum => $self->{momentum}, wd_lh => $self->{wd_lh}) : ();
 }
 
-sub _numbers
-{
-    my ($self, $index) = @_;
-    $self->_update_count($index);
-    return (lr => $self->_get_lr($index), wd => $self->_get_wd($index));
-}
+sub _counts_first { return 1 }
 
 __PACKAGE__->register;
 

@@ -85,40 +85,26 @@ use Mouse;
 extends 'AI::MXNet::Gluon::Data::Vision::Downloaded';
 sub _folder { return 'mnist' }
 
-# Published files and their checksums, packed and unpacked: pictures and labels, to train and to test.
-sub _published
+# Checksums as they are published and of what is unpacked: pictures and labels, to train and to test.
+sub _packed
 {
-    return (
-        train => [
-            [
-                'train-images-idx3-ubyte', '6c95f4b05d2bf285e1bfb0e7960c31bd3b3f8a7d',
-                'c3557c10f29b266e19b3eeee1553c85e0ef4a8ea'
-            ],
-            [
-                'train-labels-idx1-ubyte', '2a80914081dc54586dbdf242f9805a6b8d2a15fc',
-                'adbf52269f5d842899f287c269e2883e40b4f6e2'
-            ],
-        ],
-        test => [
-            [
-                't10k-images-idx3-ubyte', 'c3a25af1f52dad7f726cce8cacb138654b760d48',
-                '65e11ec1fd220343092a5070b58418b5c2644e26'
-            ],
-            [
-                't10k-labels-idx1-ubyte', '763e7fa3757d93b0cdec073cef058b2004252c17',
-                'a6d52cc628797e845885543326e9f10abb8a6f89'
-            ],
-        ],
-    );
+    return qw(6c95f4b05d2bf285e1bfb0e7960c31bd3b3f8a7d 2a80914081dc54586dbdf242f9805a6b8d2a15fc
+        c3a25af1f52dad7f726cce8cacb138654b760d48 763e7fa3757d93b0cdec073cef058b2004252c17);
+}
+
+sub _unpacked
+{
+    return qw(c3557c10f29b266e19b3eeee1553c85e0ef4a8ea adbf52269f5d842899f287c269e2883e40b4f6e2
+        65e11ec1fd220343092a5070b58418b5c2644e26 a6d52cc628797e845885543326e9f10abb8a6f89);
 }
 
 sub _read
 {
     my $self = shift;
-    my %published = $self->_published;
-    my ($pictures, $labels) =
-        map { $self->_file($_->[1], "$_->[0].gz", $_->[0] => $_->[2]) }
-        @{ $published{ $self->train ? 'train' : 'test' } };
+    my @names = qw(train-images-idx3-ubyte train-labels-idx1-ubyte t10k-images-idx3-ubyte t10k-labels-idx1-ubyte);
+    my ($packed, $unpacked) = ([$self->_packed], [$self->_unpacked]);
+    my ($pictures, $labels) = map { $self->_file($packed->[$_], "$names[$_].gz", $names[$_] => $unpacked->[$_]) }
+        $self->train ? (0, 1) : (2, 3);
     my ($sizes, $pixels) = AI::MXNet::IO::MNIST::read_idx(ref $self, $pictures, 2051, 3);
     my (undef, $numbers) = AI::MXNet::IO::MNIST::read_idx(ref $self, $labels, 2049, 1);
     AI::MXNet::Keshi::fail(
@@ -135,23 +121,15 @@ use Mouse;
 extends 'AI::MXNet::Gluon::Data::Vision::MNIST';
 sub _folder { return 'fashion-mnist' }
 
-# Checksums of the unpacked files are not published.
-sub _published
+sub _packed
 {
-    return (
-        train => [
-            ['train-images-idx3-ubyte', '0cf37b0d40ed5169c6b3aba31069a9770ac9043d'],
-            ['train-labels-idx1-ubyte', '236021d52f1e40852b06a4c3008d8de8aef1e40b'],
-        ],
-        test => [
-            ['t10k-images-idx3-ubyte', '626ed6a7c06dd17c0eec72fa3be1740f146a2863'],
-            ['t10k-labels-idx1-ubyte', '17f9ab60e7257a1620f4ad76bbbaf857c3920701'],
-        ],
-    );
+    return qw(0cf37b0d40ed5169c6b3aba31069a9770ac9043d 236021d52f1e40852b06a4c3008d8de8aef1e40b
+        626ed6a7c06dd17c0eec72fa3be1740f146a2863 17f9ab60e7257a1620f4ad76bbbaf857c3920701);
 }
+sub _unpacked { return }                                 # they are not published
 __PACKAGE__->register('AI::MXNet::Gluon::Data::Vision');
 
-package AI::MXNet::Gluon::Data::Vision::CIFAR10;    ## no critic (ProhibitMultiplePackages)
+package AI::MXNet::Gluon::Data::Vision::CIFAR10;         ## no critic (ProhibitMultiplePackages)
 use Mouse;
 use AI::MXNet::Keshi;
 extends 'AI::MXNet::Gluon::Data::Vision::Downloaded';
