@@ -168,7 +168,7 @@ for my $case (
     )
 {
     my ($name, $states, $params) = @$case;
-    for my $stype (qw(default row_sparse)) {
+    for my $stype ($name eq 'ftrl_update' ? () : 'default', 'row_sparse') {
         my @values = map { nd->random->uniform(low => 0.5, high => 1, shape => [6, 2]) } 0 .. $states;
         my $change = nd->random->uniform(low => -1, high => 1, shape => [3, 2]);
         my @whole = map { $_->copy->tostype($stype) } @values;
@@ -185,6 +185,23 @@ for my $case (
             is_close($whole[$i], [map { @$_ } @want], "$name of $stype, array $i");
         }
     }
+}
+
+# FTRL makes every weight of a dense array from its states, those without a gradient too.
+for my $update (
+    sub { my ($w, $g) = @_; nd->ftrl_update($w, $g, nd->zeros([3, 1]), nd->zeros([3, 1]), lr => 0.1, out => $w) },
+    sub { my ($w, $g) = @_; mx->optimizer->get_updater(mx->optimizer->Ftrl)->(0, $g, $w) },
+    )
+{
+    my %after;
+    for my $stype (qw(default row_sparse)) {
+        my $w = nd->ones([3, 1])->tostype($stype);
+        $update->($w, nd->sparse->row_sparse_array([[[1]], [1]], shape => [3, 1]));
+        $after{$stype} = [$w->tostype('default')->aspdl->list];
+    }
+    is_deeply([@{ $after{default} }[0, 2]], [0, 0], 'ftrl of a dense weight: all rows');
+    is_deeply([@{ $after{row_sparse} }[0, 2]], [1, 1], 'ftrl of rows: those of the gradient');
+    cmp_ok(abs($after{default}[1] - $after{row_sparse}[1]), '<', 1e-6, 'which it changes the same way');
 }
 
 # -- gradients

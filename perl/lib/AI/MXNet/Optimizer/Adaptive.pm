@@ -150,7 +150,7 @@ sub create_state
 
 sub _operator { return (ftrl_update => @{ $_[1] }) }
 sub _constants_of { return (lamda1 => $_[0]{lamda1}, beta => $_[0]{beta}) }
-sub _is_lazy { return 1 }
+sub _is_lazy { return $_[1]->stype eq 'row_sparse' }
 
 sub _counts_first { return 1 }
 

@@ -378,13 +378,15 @@ sub update_rows
     return;
 }
 
-# States behind the weight and the gradient; whether rows without a gradient stay unless `lazy_update` is off.
+# States behind the weight and the gradient; rows without a gradient stay unless `lazy_update` is off. FTRL knows this for arrays of
+# rows only: it makes weights from their states, so those of a dense weight without a gradient change too.
 sub update
 {
     my ($name, $inputs, $params, $out) = @_;
     my ($weight, $grad, @states) = @$inputs;
     return if not _is('row_sparse', $grad) or grep { $_->stype eq 'csr' } $weight, @states;
     return if defined $out and $out->handle != $weight->handle;
+    return if $name eq 'ftrl_update' and grep { not _is('row_sparse', $_) } $weight, @states;
     my %with = %$params;
     my $lazy = $with{lazy_update} // 1;
     return if not $lazy;
