@@ -189,7 +189,11 @@ for my $case (
 
 # FTRL makes every weight of a dense array from its states, those without a gradient too.
 for my $update (
-    sub { my ($w, $g) = @_; nd->ftrl_update($w, $g, nd->zeros([3, 1]), nd->zeros([3, 1]), lr => 0.1, out => $w) },
+    sub {
+        my ($w, $g) = @_;
+        my @states = map { nd->zeros([3, 1], stype => $w->stype) } 1, 2;
+        nd->ftrl_update($w, $g, @states, { lr => 0.1, out => $w });
+    },
     sub { my ($w, $g) = @_; mx->optimizer->get_updater(mx->optimizer->Ftrl)->(0, $g, $w) },
     )
 {
