@@ -2,17 +2,20 @@
 //! is touched. So a chain costs the memory traffic of its ends, whatever is between them.
 //!
 //! The kernels are the operators' own, run on parts of the arrays, which
-//! [`OpDef::elementwise`](crate::ops::def::OpDef::elementwise) allows: results are those of the calls one by one, bit for bit.
+//! [`OpDef::elementwise`](crate::ops::def::OpDef::elementwise) allows: results are those of the calls one by one, bit for bit. Of most
+//! calls the kernel's loop is known, and run without the call around it.
 
 use crate::device::Device;
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::kernels::{gather, piece_of, spread, streams};
+use crate::kernels::noted::{self, Loop};
+use crate::kernels::{fence, gather, piece_of, spread, streams};
 use crate::ops::def::{OpDef, Run};
 use crate::ops::params::{ParamSet, ParamSpec, Params};
 use crate::ops::value::Value;
 use crate::shape::broadcast::{broadcast_strides, collapse};
 use crate::shape::{Dims, Strides};
+use crate::simd::level;
 use crate::storage::Storage;
 use crate::tensor::Tensor;
 use smallvec::SmallVec;
@@ -43,31 +46,52 @@ pub struct Fused {
     block: usize,
     /// Whether a later step reads an output.
     read: Vec<bool>,
+    /// By step: its loop and what that reads, where that is all that the call does.
+    loops: Vec<Option<(Loop, [usize; 2])>>,
 }
 
-/// Bytes of all blocks together: about a first cache.
-const NEAR: usize = 40 << 10;
+/// Bytes of all blocks together: well inside of a first cache.
+const NEAR: usize = 20 << 10;
 
 /// Elements of a block: a power of two, so that blocks of an aligned array are aligned; few enough that no kernel cuts a block into
-/// parts, and enough to be worth a call.
-const ELEMENTS: std::ops::RangeInclusive<usize> = 512..=2048;
+/// parts, and enough to be worth a step.
+const ELEMENTS: std::ops::RangeInclusive<usize> = 256..=2048;
+/// Enough to be worth a call.
+const CALLED: usize = 512;
 
 impl Fused {
     /// The parameters of [`FUSED`]. `dtypes` of all operands; each step writes another one than it reads.
     pub fn params(mut steps: Vec<Step>, inputs: usize, outputs: usize, mut dtypes: Vec<DType>) -> Params {
         share(&mut steps, inputs + outputs, &mut dtypes);
         let widest = dtypes.iter().map(|d| d.size()).max().unwrap_or(1);
-        let room = (NEAR / dtypes.len().max(1) / widest).clamp(*ELEMENTS.start(), *ELEMENTS.end());
+        let loops: Vec<_> = steps.iter().map(|s| loop_of(s, &dtypes)).collect();
+        let least = if loops.iter().all(Option::is_some) { *ELEMENTS.start() } else { CALLED };
+        let room = (NEAR / dtypes.len().max(1) / widest).clamp(least, *ELEMENTS.end());
         let block = 1 << room.ilog2();
         let output = |i: usize| steps.iter().any(|s| s.ins.contains(&(inputs + i)));
         let read = (0..outputs).map(output).collect();
-        Params::new(Fused { steps, inputs, outputs, dtypes, block, read })
+        Params::new(Fused { steps, inputs, outputs, dtypes, block, read, loops })
     }
 
     /// The calls.
     pub fn steps(&self) -> &[Step] {
         &self.steps
     }
+}
+
+/// The loop of a step, found by a call on one element, and the operands that it reads.
+fn loop_of(step: &Step, dtypes: &[DType]) -> Option<(Loop, [usize; 2])> {
+    let one = |&i: &usize| Tensor::zeros(&[1], dtypes[i], Device::default()).ok();
+    let ins: SmallVec<[Tensor; 4]> = step.ins.iter().map(one).collect::<Option<_>>()?;
+    let out = one(&step.out)?;
+    let refs: SmallVec<[&Tensor; 4]> = ins.iter().collect();
+    let call = Run { params: &step.params, ins: &refs, outs: &[&out], training: false };
+    let found = noted::of(|| (step.op.run)(&call))?;
+    let address = |t: &Tensor| t.span().bytes() as usize;
+    let place = |at: usize| ins.iter().position(|t| address(t) == at);
+    let places = [place(found.ins[0])?, place(found.ins[1])?];
+    let all = (0..ins.len()).all(|i| places.contains(&i)) && found.out == address(&out);
+    all.then(|| (found, places.map(|i| step.ins[i])))
 }
 
 /// Lets values in between that are not needed at the same time share an operand.
@@ -185,28 +209,52 @@ fn blocks(f: &Fused, r: &Run<'_>, walks: &[Walk], whole: &[bool], begin: usize, 
         });
     }
     let first: SmallVec<[usize; 12]> = operands.iter().map(Tensor::offset).collect();
+    let start: SmallVec<[*mut u8; 12]> = operands.iter().map(|t| t.span().bytes()).collect();
+    let width: SmallVec<[usize; 12]> =
+        (0..operands.len()).map(|i| if own(i) { 0 } else { f.dtypes[i].size() }).collect();
+    let called = f.loops.iter().any(Option::is_none) || walks.iter().any(|w| !matches!(w, Walk::Flat));
+    let (level, past) = (level(), whole.contains(&true));
     for at in (begin..end).step_by(block) {
         let n = block.min(end - at);
-        for (i, t) in operands.iter_mut().enumerate() {
-            let skip = if own(i) { 0 } else { at * f.dtypes[i].size() };
-            // SAFETY: elements `at..at + n` of an array of as many as the outputs have, or of a block of at least `n`.
-            unsafe { t.slide(first[i] + skip, n) };
+        if called {
+            for (i, t) in operands.iter_mut().enumerate() {
+                // SAFETY: elements `at..at + n` of an array of as many as the outputs have, or of a block of at least `n`.
+                unsafe { t.slide(first[i] + at * width[i], n) };
+            }
         }
         for (i, w) in walks.iter().enumerate() {
             if let Walk::Stretched(dims, strides) = w {
                 stretch(r.ins[i], dims, strides, at, &operands[i]);
             }
         }
-        for step in &f.steps {
+        for (step, known) in f.steps.iter().zip(&f.loops) {
+            let streamed = step.out.checked_sub(f.inputs).filter(|&k| whole.get(k) == Some(&true));
+            if let Some((each, ins)) = known {
+                // SAFETY: as above.
+                unsafe {
+                    let place = |i: usize| start[i].add(at * width[i]);
+                    each.run(
+                        level,
+                        ins.map(|i| place(i).cast_const()),
+                        place(step.out),
+                        n,
+                        streamed.is_some(),
+                    );
+                }
+                continue;
+            }
             let ins: SmallVec<[&Tensor; 4]> = step.ins.iter().map(|&i| &operands[i]).collect();
             let call =
                 Run { params: &step.params, ins: &ins, outs: &[&operands[step.out]], training: r.training };
             let run = || (step.op.run)(&call).map_err(|e| e.within(step.op.name));
-            match step.out.checked_sub(f.inputs) {
-                Some(k) if k < f.outputs && whole[k] => piece_of(r.outs[k].span(), run)?,
-                _ => run()?,
+            match streamed {
+                Some(k) => piece_of(r.outs[k].span(), run)?,
+                None => run()?,
             }
         }
+    }
+    if past {
+        fence(level);
     }
     Ok(())
 }

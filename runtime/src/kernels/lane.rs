@@ -126,6 +126,21 @@ pub(crate) fn past_cache(bytes: usize) -> bool {
         })
 }
 
+struct Fence;
+
+impl Work for Fence {
+    type Out = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        s.fence();
+    }
+}
+
+/// Orders what this thread wrote with [`Simd::stream`] before what it writes later.
+pub(crate) fn fence(level: Level) {
+    level.run(Fence);
+}
+
 thread_local! {
     /// Addresses that this thread writes piece by piece, to be treated as the whole that they are.
     static WHOLE: Cell<(usize, usize)> = const { Cell::new((0, 0)) };

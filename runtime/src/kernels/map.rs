@@ -3,7 +3,8 @@
 //! A [`Map`] says what happens to a vector, to a float64 and to an integer; [`map`] does the rest. It works on contiguous
 //! elements only and may run in place.
 
-use super::lane::{BLOCK, Lane, head, narrow, narrow_int, spread, streams, widen, widen_int};
+use super::lane::{BLOCK, Lane, fence, head, narrow, narrow_int, spread, streams, widen, widen_int};
+use super::noted::{self, Room, note};
 use crate::dtype::{DType, Elem};
 use crate::simd::{Level, Simd, Work, level};
 use crate::storage::Span;
@@ -85,10 +86,23 @@ impl<K: Map, T: Apply> Work for Chunk<K, T> {
                 }
             }
         }
-        if stream {
-            s.fence();
-        }
     }
+}
+
+/// The same as a step of [`noted::Loop`].
+/// # Safety
+/// As [`noted::Loop::run`] says; the room holds a `K`.
+unsafe fn step<K: Map, T: Apply>(
+    room: &Room,
+    level: Level,
+    [x, _]: [*const u8; 2],
+    y: *mut u8,
+    n: usize,
+    stream: bool,
+) {
+    // SAFETY: the caller's promise.
+    let k: K = unsafe { noted::kernel(room) };
+    level.run(Chunk { k, x: x.cast::<T>(), y: y.cast::<T>(), n, stream });
 }
 
 /// y = k(x). Both are contiguous and have the same length and dtype; `y` may be exactly `x`.
@@ -117,10 +131,16 @@ pub fn map<K: Map>(k: K, x: Span, y: Span) {
 
 #[inline]
 fn floats<K: Map, T: Apply>(k: K, level: Level, x: Span, y: Span) {
+    if note(k, step::<K, T>, [x, x], y) {
+        return;
+    }
     let stream = streams(y) && x.bytes() != y.bytes();
     spread(x.len(), |r| {
         let (x, y) = (x.sub(r.start, r.len()), y.sub(r.start, r.len()));
         level.run(Chunk { k, x: x.ptr::<T>().cast_const(), y: y.ptr::<T>(), n: r.len(), stream });
+        if stream {
+            fence(level);
+        }
     });
 }
 

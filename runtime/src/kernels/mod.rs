@@ -13,6 +13,7 @@ pub mod index;
 pub mod linalg;
 pub mod map;
 pub mod norm;
+pub mod noted;
 pub mod optim;
 pub mod others;
 pub mod pad;
@@ -39,4 +40,4 @@ pub mod zip;
 mod lane;
 mod real;
 
-pub(crate) use lane::{gather, piece_of, spread, streams};
+pub(crate) use lane::{fence, gather, piece_of, spread, streams};

@@ -5,8 +5,9 @@
 //! one is walked contiguously.
 
 use super::lane::{
-    BLOCK, Lane, gather, head, narrow, narrow_int, row_start, spread, streams, widen, widen_int,
+    BLOCK, Lane, fence, gather, head, narrow, narrow_int, row_start, spread, streams, widen, widen_int,
 };
+use super::noted::{self, Room, note};
 use crate::dtype::{DType, Elem};
 use crate::simd::{Level, Simd, Work, level};
 use crate::storage::Span;
@@ -86,10 +87,24 @@ impl<K: Zip, T: Apply> Work for Rows<K, T> {
             Fixed::X => self.rows::<S, true, false>(s),
             Fixed::Y => self.rows::<S, false, true>(s),
         }
-        if self.stream {
-            s.fence();
-        }
     }
+}
+
+/// One row as a step of [`noted::Loop`].
+/// # Safety
+/// As [`noted::Loop::run`] says; the room holds a `K`.
+unsafe fn step<K: Zip, T: Apply>(
+    room: &Room,
+    level: Level,
+    [x, y]: [*const u8; 2],
+    out: *mut u8,
+    n: usize,
+    stream: bool,
+) {
+    // SAFETY: the caller's promise.
+    let k: K = unsafe { noted::kernel(room) };
+    let (x, y, out) = (x.cast::<T>(), y.cast::<T>(), out.cast::<T>());
+    level.run(Rows { k, x, y, out, rows: 1, n, xr: 0, yr: 0, fixed: Fixed::None, stream });
 }
 
 impl<K: Zip, T: Apply> Rows<K, T> {
@@ -198,6 +213,7 @@ fn runs(dims: &[usize], r: Range<usize>, mut f: impl FnMut(usize, usize, usize, 
 #[inline]
 fn floats<K: Zip, T: Apply>(k: K, level: Level, dims: &[usize], x: Walk, y: Walk, out: Span) {
     let fixed = match (x.inner(), y.inner()) {
+        (1, 1) if dims.len() == 1 && note(k, step::<K, T>, [x.span, y.span], out) => return,
         (1, 1) => Fixed::None,
         (0, 1) => Fixed::X,
         (1, 0) => Fixed::Y,
@@ -233,6 +249,9 @@ fn floats<K: Zip, T: Apply>(k: K, level: Level, dims: &[usize], x: Walk, y: Walk
                 stream,
             });
         });
+        if stream {
+            fence(level);
+        }
     });
 }
 
