@@ -6,7 +6,7 @@ use super::dots::{Block, SIDE};
 use super::gather::{PIECES, SMALL};
 use super::scratch::Scratch;
 use super::tile::{Line, Strip, pieces, with_rows};
-use super::{Axis, Conv, Pass, rows_at_once};
+use super::{Axis, Conv, Pass, rows_at_once, winograd};
 use crate::error::Result;
 use crate::kernels::copy::{fill, scatter, strided};
 use crate::kernels::par;
@@ -16,7 +16,7 @@ use crate::simd::level;
 use crate::storage::Span;
 
 /// Images side by side: lanes of the widest vector.
-const ABREAST: usize = 16;
+pub(super) const ABREAST: usize = 16;
 /// Results of a line up to which images are small.
 const SHORT: usize = 32;
 /// Bytes of copies, unless few images need more: they should stay in the caches.
@@ -44,11 +44,16 @@ pub(super) fn run<T: Real + product::Real>(
     let (data, result) = (conv.data().image, conv.result().image);
     // So many images at a time.
     let most = (ROOM / ((data + result) * size_of::<T>())).max(4 * ABREAST) / ABREAST * ABREAST;
+    let minimal = winograd::six::pays(conv, pass);
+    let made = match pass {
+        Pass::Forward | Pass::Data if minimal => Some(winograd::six::transformed::<T>(conv, pass, b)?),
+        _ => None,
+    };
     let mut done = 0;
     while done < conv.batch {
         let images = most.min(conv.batch - done);
         let groups = images.div_ceil(ABREAST);
-        let here = conv.widened(groups);
+        let (here, six) = (conv.widened(groups), Conv { batch: images, ..*conv });
         let part = |x: Span, size: usize| x.sub(done * size, images * size);
         let room = |size: usize| Scratch::new(groups * ABREAST * size * size_of::<T>());
         match pass {
@@ -58,7 +63,9 @@ pub(super) fn run<T: Real + product::Real>(
                 let (x, y) = (room(from)?, room(to)?);
                 let (xs, ys) = (x.of::<T>(groups * ABREAST * from), y.of::<T>(groups * ABREAST * to));
                 interleave(part(a, from), images, from, xs);
-                if pass == Pass::Data && valid && conv.axes[2].kernel <= rows_at_once() {
+                if let Some(made) = &made {
+                    winograd::six::run::<T>(&six, pass, xs, made, bias, ys)?;
+                } else if pass == Pass::Data && valid && conv.axes[2].kernel <= rows_at_once() {
                     here.push::<T>(xs, b, bias, ys);
                 } else {
                     here.direct::<T>(pass, xs, b, bias, ys)?;
@@ -70,12 +77,19 @@ pub(super) fn run<T: Real + product::Real>(
                 let (xs, ys) = (x.of::<T>(groups * ABREAST * data), y.of::<T>(groups * ABREAST * result));
                 interleave(part(a, data), images, data, xs);
                 interleave(part(b, result), images, result, ys);
-                if done == 0 {
+                let sum = |out: Span| {
+                    if minimal {
+                        return winograd::six::weights::<T>(&six, xs, ys, out);
+                    }
                     here.products::<T>(xs, ys, out);
+                    Ok(())
+                };
+                if done == 0 {
+                    sum(out)?;
                 } else {
                     let more = Scratch::new(out.len() * size_of::<T>())?;
                     let sums = more.of::<T>(out.len());
-                    here.products::<T>(xs, ys, sums);
+                    sum(sums)?;
                     // SAFETY: both hold the weights, and nobody else has them now.
                     let (sums, out) = unsafe { (sums.slice::<T>(), out.slice_mut::<T>()) };
                     out.iter_mut().zip(sums).for_each(|(o, &s)| *o = *o + s);

@@ -3,7 +3,7 @@
 
 use crate::kernels::lane::Lane;
 use crate::kernels::real::{Real, load, total};
-use crate::simd::{Simd, Work};
+use crate::simd::{MAX_LANES, Simd, Work};
 
 /// Filters that [`Block`] takes at a time.
 pub(super) const SIDE: usize = 3;
@@ -42,13 +42,30 @@ impl<T: Real, const M: usize> Work for Block<'_, T, M> {
                 i += lanes;
             }
         }
-        for f in 0..SIDE {
-            for m in 0..M {
+        let mut all = [T::splat(s, T::default()); (8 * SIDE).next_multiple_of(MAX_LANES)];
+        sums.as_flattened().iter().zip(&mut all).for_each(|(v, to)| *to = *v);
+        for (i, sums) in all.chunks_exact_mut(lanes).enumerate() {
+            let totals = T::spill(s, totals::<T, S>(s, sums));
+            for (j, &sum) in (i * lanes..M * SIDE).zip(&totals) {
                 // SAFETY: a place for each of the sums.
-                unsafe { *self.sums[f].add(m * self.pitch) = T::from_f64(total::<T, S>(s, sums[f][m])) }
+                unsafe { *self.sums[j / M].add(j % M * self.pitch) = sum }
             }
         }
     }
+}
+
+/// The sums of the lanes of as many vectors as there are lanes.
+#[inline(always)]
+fn totals<T: Real, S: Simd>(s: S, x: &mut [T::V<S>]) -> T::V<S> {
+    let mut n = x.len();
+    while n > 1 {
+        n /= 2;
+        for i in 0..n {
+            let (even, odd) = T::unzip(s, x[2 * i], x[2 * i + 1]);
+            x[i] = even + odd;
+        }
+    }
+    x[0]
 }
 
 /// For one filter, `M` taps at a time: `sums[m] = Σ_{row, i} data[m][rows.0 + i] · result[rows.1 + i]`.

@@ -15,6 +15,7 @@
 //! All factors are powers of two, so that the transforms round like a sum of four terms each; errors are about twice those of the plain sum.
 
 mod ready;
+pub(super) mod six;
 
 pub(super) use ready::{pays_ready, ready};
 
