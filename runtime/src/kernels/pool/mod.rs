@@ -7,6 +7,7 @@
 
 mod back;
 mod holders;
+mod pairs;
 mod phases;
 mod planes;
 mod route;
@@ -69,6 +70,9 @@ impl Pool {
     }
 
     fn run<T: Real>(&self, pass: Pass, a: Span, b: Span, out: Span) {
+        if pairs::fits(self, pass) {
+            return pairs::run::<T>(self, pass, a, b, out);
+        }
         match pass {
             Pass::Pool(kind) => planes::pool::<T>(self, kind, a, out),
             Pass::Spread(kind) => back::spread::<T>(self, kind, a, out),

@@ -156,7 +156,7 @@ fn nothing<T: Real>(kind: Kind) -> T {
 
 /// Where a window starts: what changes nothing.
 #[inline(always)]
-fn start<T: Real>(kind: Kind) -> T {
+pub(super) fn start<T: Real>(kind: Kind) -> T {
     if kind == Kind::Max { T::MINUS_INF } else { T::default() }
 }
 
@@ -172,6 +172,6 @@ fn raised<T: Real, S: Simd>(_: S, kind: Kind, x: T::V<S>) -> T::V<S> {
 
 /// The larger (NaN is passed over), or the sum.
 #[inline(always)]
-fn join<T: Real, S: Simd>(s: S, kind: Kind, x: T::V<S>, to: T::V<S>) -> T::V<S> {
+pub(super) fn join<T: Real, S: Simd>(s: S, kind: Kind, x: T::V<S>, to: T::V<S>) -> T::V<S> {
     if kind == Kind::Max { T::max(s, x, to) } else { to + x }
 }

@@ -39,6 +39,9 @@ fn problems() -> Vec<Pool> {
         [Axis::NONE, axis(5, 1, 3, 0, true), axis(6, 1, 4, 0, true)],
         [axis(3, 2, 1, 1, false), axis(4, 3, 3, 2, true), axis(5, 5, 1, 2, false)],
         [Axis::NONE, axis(4, 4, 1, 0, false), axis(35, 35, 1, 0, false)],
+        [Axis::NONE, axis(6, 2, 2, 0, false), axis(8, 2, 2, 0, false)],
+        [axis(2, 1, 1, 0, false), axis(4, 2, 2, 0, false), axis(74, 2, 2, 0, false)],
+        [Axis::NONE, axis(2, 2, 2, 0, false), axis(5, 2, 2, 0, false)],
     ];
     shapes.iter().flat_map(|&axes| [1, 3, 19].map(|inner| Pool { planes: 2, inner, axes })).collect()
 }
@@ -153,6 +156,36 @@ fn nan_is_passed_over_wherever_it_stands() {
             });
             assert_eq!(y.to_vec::<f32>(), want, "{level:?}");
             assert_eq!(dx.to_vec::<f32>(), gradient, "{level:?}");
+        }
+    }
+}
+
+#[test]
+fn pairs_of_rows_are_treated_alike_wherever_they_are_written() {
+    // As many elements as are written past the caches, and one row more than twice as many that are not.
+    let p = Pool {
+        planes: 1 << 9,
+        inner: 1,
+        axes: [Axis::NONE, axis(64, 2, 2, 0, false), axis(1 << 10, 2, 2, 0, false)],
+    };
+    let numbers: Vec<f32> = (0..p.planes * p.input()).map(|i| ((i * 37 + i / 7) % 23) as f32).collect();
+    let x = Tensor::from_slice(&numbers, &[numbers.len()], Device::default()).unwrap();
+    let out = Tensor::empty(&[numbers.len()], DType::F32, Device::default()).unwrap();
+    let one = Pool { planes: 1, ..p };
+    let n = p.planes * p.output();
+    for pass in [Pass::Route, Pass::Spread(Kind::Sum)] {
+        let a = if pass == Pass::Route { x.span() } else { x.span().sub(0, n) };
+        let b = x.span().sub(0, if pass == Pass::Route { n } else { a.len() });
+        p.compute(pass, a, b, out.span()).unwrap();
+        let part = Tensor::empty(&[p.input()], DType::F32, Device::default()).unwrap();
+        for plane in [0, 7, 511] {
+            let of = |s: Span, size: usize| s.sub(plane * size, size);
+            let data = if pass == Pass::Route { of(x.span(), p.input()) } else { of(a, p.output()) };
+            one.compute(pass, data, if pass == Pass::Route { of(b, p.output()) } else { data }, part.span())
+                .unwrap();
+            let got = of(out.span(), p.input());
+            // SAFETY: nobody writes it now.
+            assert!(unsafe { got.slice::<f32>() } == part.as_slice::<f32>(), "{pass:?} {plane}");
         }
     }
 }
