@@ -133,6 +133,26 @@ my $bordered =
     ->at(0)->aspdl;
 is_deeply([$bordered->slice('2:13,2:9')->list], [$all[0]->aspdl->list], 'a picture');
 is($bordered->double->sum - $all[0]->aspdl->double->sum, 9 * 3 * (12 * 16 - 8 * 12), 'in a border');
+
+# -- turned and sheared around the middle
+
+sub turned
+{
+    my %how = (%whole, data_shape => [3, 8, 12], fill_value => 9, @_);
+    return (mx->io->ImageRecordUInt8Iter(\%how)->next)->data->[0]->at(0)->aspdl;
+}
+is_deeply([turned(rotate => 180)->slice('1:11,1:7')->list], [$all[0]->aspdl->slice('-1:1,-1:1')->list], 'half a turn');
+is_deeply([turned(rotate => 180)->slice(':,0')->uniq->list], [9], 'with nothing above');
+is_deeply([turned(rotate => 180, max_rotate_angle => 5)->list], [turned(rotate => 180)->list], 'an angle that is told');
+{
+    srand 3;
+    my @sheared = map { turned(max_shear_ratio => 0.5) } 1 .. 4;
+    is_deeply([$_->slice(':,4')->list], [$all[0]->aspdl->slice(':,4')->list], 'the middle row stays') for @sheared;
+    isnt("@{[$sheared[0]->list]}", "@{[$sheared[1]->list]}", 'others go by chance');
+    my %seen = map { (join(' ', turned(max_rotate_angle => 1, inter_method => 1)->list) => 1) } 1 .. 40;
+    is(scalar keys %seen, 3, 'angles from -1 to 1');
+    ok($seen{ join ' ', $all[0]->aspdl->list }, 'none among them');
+}
 is_deeply(
     [
         (batches('ImageRecordUInt8Iter', %whole, data_shape => [3, 4, 4], min_random_scale => 2, max_random_scale => 2))

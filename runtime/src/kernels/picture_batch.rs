@@ -38,6 +38,17 @@ pub struct Place {
     pub mirrored: bool,
     /// Instead of all that: a part of the picture that is squeezed into the frame.
     pub window: Option<Window>,
+    /// How the picture is turned and sheared before it is cut.
+    pub turn: Option<Turn>,
+}
+
+/// A picture turned or sheared around its middle, with its size kept.
+#[derive(Clone, Copy)]
+pub struct Turn {
+    /// By rows: the matrix that takes a pixel's distance from the middle, across and down, to where it comes from.
+    pub back: [f64; 4],
+    /// What stands in all channels where there is no picture.
+    pub fill: u8,
 }
 
 /// A part of a picture: where it begins and ends, as parts of the picture's sides. It may reach beyond them.
@@ -162,11 +173,45 @@ impl Sheet {
     }
 }
 
+impl Sheet {
+    /// Turned. A pixel is what its four neighbours give where it comes from, by their distance; for nearest, the nearest of them.
+    fn turned(self, turn: Turn, interp: Interp) -> Sheet {
+        let (height, width, channels) = (self.height, self.width, self.channels);
+        let middle = [width as f64 / 2.0, height as f64 / 2.0];
+        let mut pixels = Vec::with_capacity(self.pixels.len());
+        let value = |x: f64, y: f64, c: usize| {
+            let inside = x >= 0.0 && y >= 0.0 && x < width as f64 && y < height as f64;
+            let at = || (y as usize * width + x as usize) * channels + c;
+            f64::from(if inside { self.pixels[at()] } else { turn.fill })
+        };
+        for i in 0..height * width {
+            let (across, down) = ((i % width) as f64 - middle[0], (i / width) as f64 - middle[1]);
+            let from = |row: usize| turn.back[2 * row] * across + turn.back[2 * row + 1] * down + middle[row];
+            let (x, y) = (from(0), from(1));
+            for c in 0..channels {
+                let v = if interp == Interp::Nearest {
+                    value(x.round(), y.round(), c)
+                } else {
+                    let (left, top) = (x.floor(), y.floor());
+                    let (right, low) = (x - left, y - top);
+                    let line = |y: f64| (1.0 - right) * value(left, y, c) + right * value(left + 1.0, y, c);
+                    (1.0 - low) * line(top) + low * line(top + 1.0)
+                };
+                pixels.push(v.round() as u8);
+            }
+        }
+        Sheet { pixels, ..self }
+    }
+}
+
 /// The file as the pixels of the frame, still unmirrored.
 fn framed(file: &[u8], frame: &Frame, place: Place) -> Result<Sheet> {
     let mut sheet = Sheet::decoded(file, frame.colour)?;
     if frame.shorter > 0 {
         sheet = sheet.shortened(frame.shorter, frame.interp)?;
+    }
+    if let Some(turn) = place.turn {
+        sheet = sheet.turned(turn, frame.interp);
     }
     if let Some(window) = place.window {
         return sheet.part(window)?.resized(frame.height, frame.width, frame.interp);
@@ -246,7 +291,7 @@ mod tests {
 
     #[test]
     fn windows_lie_where_they_are_asked_for() {
-        let at = |across, down, mirrored| Place { across, down, mirrored, window: None };
+        let at = |across, down, mirrored| Place { across, down, mirrored, ..Place::default() };
         let places = [
             at(None, None, false),
             at(Some(0.0), Some(0.0), false),
@@ -284,6 +329,31 @@ mod tests {
         assert_eq!(blue([0.5, 0.5, 0.5001, 0.5001]), [23; 6], "at least a pixel");
         let e = run(&[file(4, 6)], &FRAME, &[part([0.0, 0.0, 1e9, 1.0])]).unwrap_err();
         assert!(e.to_string().contains("window"), "{e}");
+    }
+
+    #[test]
+    fn pictures_turn_around_their_middle() {
+        let turned = |frame: &Frame, back| {
+            let place = Place { turn: Some(Turn { back, fill: 99 }), ..Place::default() };
+            run(&[file(4, 4)], frame, &[place]).unwrap()[2 * frame.height * frame.width..].to_vec()
+        };
+        let whole = Frame { height: 4, width: 4, ..FRAME };
+        let plain: Vec<u8> = (0..16).map(|i| 10 * (i / 4) + i % 4).collect();
+        for frame in [whole, Frame { interp: Interp::Linear, ..whole }] {
+            assert_eq!(turned(&frame, [1.0, 0.0, 0.0, 1.0]), plain);
+            // A half turn: pixel (i, j) comes from (4 - i, 4 - j).
+            let half = [99, 99, 99, 99, 99, 33, 32, 31, 99, 23, 22, 21, 99, 13, 12, 11];
+            assert_eq!(turned(&frame, [-1.0, 0.0, 0.0, -1.0]), half);
+            // A quarter turn: row i is what column 4 - i was.
+            let quarter = turned(&frame, [0.0, -1.0, 1.0, 0.0]);
+            assert_eq!(quarter[..8], [99, 99, 99, 99, 3, 13, 23, 33]);
+        }
+        // Rows move by half of their distance from the middle one.
+        let linear = Frame { interp: Interp::Linear, ..whole };
+        let sheared = turned(&linear, [1.0, 0.5, 0.0, 1.0]);
+        assert_eq!(sheared[8..12], [20, 21, 22, 23]);
+        // Halfway between 30, 31, 32, 33 and what is not there: halves go up.
+        assert_eq!(sheared[12..], [31, 32, 33, 66]);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::resize::interp;
 use crate::dtype::DType;
 use crate::error::Result;
 use crate::kernels::picture::{Colour, size};
-use crate::kernels::picture_batch::{Frame, Place, Window, load};
+use crate::kernels::picture_batch::{Frame, Place, Turn, Window, load};
 
 params! {
     /// What `_picture_batch` takes.
@@ -24,7 +24,8 @@ params! {
         across: Vec<f64> = Vec::new(), "for each picture, what part of the room beside the window is left of it; none for the middle";
         down: Vec<f64> = Vec::new(), "for each picture, what part of the room is above the window; none for the middle";
         window: Vec<f64> = Vec::new(), "for each picture left, top, right and bottom of what is squeezed into the frame, as parts of the picture, of which it may reach beyond; none for the other ways to cut";
-        fill: i64 = 127, "pixels where a window reaches beyond its picture";
+        turn: Vec<f64> = Vec::new(), "for each picture the matrix, by rows, that takes a pixel's distance from the middle to where it comes from; none for no turning";
+        fill: i64 = 127, "pixels where a window reaches beyond its picture, or a turned one does not";
         mirror: Ints = Ints::new(), "for each picture whether it is mirrored; none for no";
         mean: Vec<f64> = Vec::new(), "what is subtracted from each channel; none for 0";
         std: Vec<f64> = Vec::new(), "what each channel is then divided by; none for 1";
@@ -55,6 +56,7 @@ fn shape(s: &mut Shapes<'_>) -> Result<()> {
         ("across", p.across.len(), dims[0]),
         ("down", p.down.len(), dims[0]),
         ("window", p.window.len(), 4 * dims[0]),
+        ("turn", p.turn.len(), 4 * dims[0]),
         ("mirror", p.mirror.len(), dims[0]),
         ("mean", p.mean.len(), dims[1]),
         ("std", p.std.len(), dims[1]),
@@ -67,6 +69,9 @@ fn shape(s: &mut Shapes<'_>) -> Result<()> {
         p.window.chunks(4).find(|w| !(w[0] < w[2] && w[1] < w[3] && w.iter().all(|v| v.is_finite())))
     {
         bail!(Param, "window got {w:?}, want left before right and top before bottom");
+    }
+    if let Some(v) = p.turn.iter().find(|v| !v.is_finite()) {
+        bail!(Param, "turn got {v}, want finite numbers");
     }
     if !(0..=255).contains(&p.fill) {
         bail!(Param, "fill got {}, want 0 to 255", p.fill);
@@ -86,9 +91,11 @@ fn types(t: &mut Types<'_>) -> Result<()> {
 
 fn place(p: &Batch, i: usize) -> Place {
     let mirrored = p.mirror.get(i).is_some_and(|&m| m != 0);
-    let edges = p.window.get(4 * i..4 * i + 4).and_then(|w| <[f64; 4]>::try_from(w).ok());
-    let window = edges.map(|edges| Window { edges, fill: p.fill as u8 });
-    Place { across: p.across.get(i).copied(), down: p.down.get(i).copied(), mirrored, window }
+    let four = |of: &[f64]| of.get(4 * i..4 * i + 4).and_then(|w| <[f64; 4]>::try_from(w).ok());
+    let fill = p.fill as u8;
+    let window = four(&p.window).map(|edges| Window { edges, fill });
+    let turn = four(&p.turn).map(|back| Turn { back, fill });
+    Place { across: p.across.get(i).copied(), down: p.down.get(i).copied(), mirrored, window, turn }
 }
 
 fn run(r: &Run<'_>) -> Result<()> {
@@ -147,7 +154,7 @@ table! {
     PICTURE_BATCH = OpDef::new("_picture_batch", &["data"], run)
         .params::<Batch>().variadic(Some("num_args"))
         .doc("The pictures in the bytes of JPEG and PNG files as one array (file, channel, row, column): each is decoded, its shorter side \
-              resized, a window cut out of it or all of it squeezed into the window, mirrored, and scaled, `(pixel - mean) / std * scale`.")
+              resized, it is turned, a window cut out of it or all of it squeezed into the window, mirrored, and scaled, `(pixel - mean) / std * scale`.")
         .shape(shape).dtype(types)
         .no_gradient("a file is not made of numbers that could be differentiated by")
         .no_samples("its inputs must be files; tested with files against the single steps");

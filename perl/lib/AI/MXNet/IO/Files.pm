@@ -126,7 +126,8 @@ without one, that of the data is the label.
 Pictures of a file of records, as C<(pixel - mean) / std * scale> with C<mean_r>, C<mean_g>, C<mean_b>, C<std_r> ..., C<scale>; or less the
 mean picture of the file C<mean_img>, which is made if it is missing. The centre, or with C<rand_crop> any part; mirrored with C<mirror>,
 or half of them with C<rand_mirror>; first C<resize>d to that shorter side, and given a border of C<pad> pixels of C<fill_value> (255).
-C<min_random_scale> to C<max_random_scale> enlarge pictures before they are cut; C<min_crop_size> to C<max_crop_size> cut squares, and
+Before they are cut pictures are turned around their middle by at most C<max_rotate_angle> degrees, or by C<rotate>, and sheared by at most
+C<max_shear_ratio>. C<min_random_scale> to C<max_random_scale> enlarge pictures before they are cut; C<min_crop_size> to C<max_crop_size> cut squares, and
 C<random_resized_crop> parts of C<min_random_area> to C<max_random_area> of the picture, whose ratio of width to height is
 C<min_aspect_ratio> to C<max_aspect_ratio>, by default 1 less and more C<max_aspect_ratio>; all are squeezed into C<data_shape>. Colours change at random by at most C<brightness>, C<contrast> and C<saturation> (parts of what is there), C<random_h>, C<random_s> and
 C<random_l> (of hue, in half degrees, saturation and lightness, of 255), C<pca_noise> (the deviation along the principal axes of

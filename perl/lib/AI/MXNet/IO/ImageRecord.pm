@@ -3,10 +3,10 @@ use 5.014;
 use strict;
 use warnings;
 use List::Util ();
+use constant PI => 4 * atan2 1, 1;
 use Mouse;
 use AI::MXNet::IO::Colours;
 use AI::MXNet::IO::Crop;
-use AI::MXNet::Logging;
 use AI::MXNet::MXDataIter;
 extends 'AI::MXNet::MXDataIter';
 
@@ -34,7 +34,6 @@ sub _open
         if @{ $self->_data_shape } != 3
         or $self->_data_shape->[0] !~ /^[13]\z/;
     $self->_label_shape([$self->_number(label_width => 1)]);
-    $self->_warn;
     $self->_record(AI::MXNet::RecordIO->new($file, 'r'));
     $self->_places($self->_find($options->{path_imgidx}));
     $self->_fail("$file holds no records") if not @{ $self->_places };
@@ -54,18 +53,6 @@ sub _open
     $self->_std($colours->(std => 1));
     $self->_cut;
     $self->_mean($self->_mean_picture($options->{mean_img})) if length($options->{mean_img} // '');
-    return;
-}
-
-# Options of MXNet's that change pictures in ways that are not there.
-my @none = qw(max_rotate_angle rotate max_shear_ratio);
-
-sub _warn
-{
-    my $self = shift;
-    my @given = grep { $self->_number($_ => 0) > 0 } @none or return;
-    AI::MXNet::Logging->warning('%s: pictures are given as if these options were 0: %s',
-        $self->_kind, join ', ', @given);
     return;
 }
 
@@ -161,8 +148,29 @@ sub _chances
         }
         push @mirror, $self->_flag('mirror') || $self->_flag('rand_mirror') && rand() < 0.5 ? 1 : 0;
     }
-    return (mirror => \@mirror, window => \@windows, fill => $self->_number(fill_value => 255)) if $cut;
-    return (across => \@across, down => \@down, mirror => \@mirror);
+    my @turn = $self->_turns(scalar @$files);
+    return (
+        mirror => \@mirror,
+        turn => \@turn,
+        fill => $self->_number(fill_value => 255),
+        $cut ? (window => \@windows) : (across => \@across, down => \@down)
+    );
+}
+
+# How so many pictures are turned and sheared, four numbers for each; none where they are not. With the angle a and the shear s, what
+# lies at (x, y) from the middle goes to ((cos a - s sin a) x + (sin a + s cos a) y, cos a y - sin a x). The numbers are the way back.
+sub _turns
+{
+    my ($self, $count) = @_;
+    my ($most, $angle, $shear) =
+        map { $self->_number(@$_) } [max_rotate_angle => 0], [rotate => -1], [max_shear_ratio => 0];
+    return if $most <= 0 and $angle <= 0 and $shear <= 0;
+    return map {
+        my $s = $shear * (2 * rand() - 1);
+        my $degrees = $angle > 0 ? $angle : $most > 0 ? int(rand(2 * $most + 1)) - $most : 0;
+        my ($sin, $cos) = (sin $degrees * PI / 180, cos $degrees * PI / 180);
+        ($cos, -$sin - $s * $cos, $sin, $cos - $s * $sin)
+    } 1 .. $count;
 }
 
 # Heights and widths of pictures.
