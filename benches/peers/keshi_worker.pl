@@ -22,6 +22,7 @@ my %elementwise = (
 );
 my %convolution = (
     '3x3' => [[8, 64, 56, 56], [64, 64, 3, 3], kernel => [3, 3], pad => [1, 1], num_filter => 64],
+    small => [[128, 64, 16, 16], [64, 64, 3, 3], kernel => [3, 3], pad => [1, 1], num_filter => 64],
     '1x1' => [[8, 256, 56, 56], [64, 256, 1, 1], kernel => [1, 1], num_filter => 64],
     '7x7' => [[8, 3, 224, 224], [64, 3, 7, 7], kernel => [7, 7], stride => [2, 2], pad => [3, 3], num_filter => 64],
     depthwise =>

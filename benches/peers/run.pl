@@ -46,6 +46,7 @@ my @elementwise = map {
 sub product_of { my ($m, $n, $k) = @_; return (fma => 2 * $m * $n * $k / 1e9) }
 my %convolution = (
     '3x3' => ['Convolution 3x3 c64 56x56', 8 * 64 * 64 * 9 * 56 * 56],
+    small => ['Convolution 3x3 c64 16x16, batch 128', 128 * 64 * 64 * 9 * 16 * 16],
     '1x1' => ['Convolution 1x1 256 to 64 56x56', 8 * 256 * 64 * 56 * 56],
     '7x7' => ['Convolution 7x7/2 3 to 64 224x224', 8 * 3 * 64 * 49 * 112 * 112],
     depthwise => ['Convolution depthwise 3x3 c128 56x56', 8 * 128 * 9 * 56 * 56],
@@ -96,7 +97,7 @@ my @workloads = (
                 ["conv:$_:forward", "$what, forward", 0.85, 0.9, fma => 2 * $terms / 1e9],
                 ["conv:$_:train", "$what, forward and backward", 0.85, 0.85, fma => 6 * $terms / 1e9]
             )
-        } qw(3x3 1x1 7x7 depthwise)
+        } qw(3x3 small 1x1 7x7 depthwise)
     ),
     (
         map {

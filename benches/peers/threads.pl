@@ -19,7 +19,7 @@ for my $threads (1, $all) {
 printf "%-26s %12s %12s %9s\n", 'workload', '1 thread, ms', "$all threads", 'speed-up';
 for my $workload (
     qw(softmax log_softmax layernorm batchnorm sort argsort topk dot:1024 dot:2048 dot:1024:tn dot:1024:nt dot:1024:tt dot:skinny
-    conv:3x3:forward conv:3x3:train conv:1x1:forward conv:1x1:train conv:7x7:forward conv:7x7:train conv:depthwise:forward
+    conv:3x3:forward conv:3x3:train conv:small:forward conv:small:train conv:1x1:forward conv:1x1:train conv:7x7:forward conv:7x7:train conv:depthwise:forward
     conv:depthwise:train pool:max:forward pool:max:train pool:avg:forward
     pool:avg:train lstm lenet resnet:1)
     )

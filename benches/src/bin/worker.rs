@@ -48,8 +48,8 @@ fn trained(name: &str, ins: Vec<Array>, wanted: usize, named: &[(&str, &str)]) -
 
 fn convolution(kind: &str, train: bool) -> Option<Call> {
     let (x, w, named): ([usize; 4], [usize; 4], &[(&str, &str)]) = match kind {
-        "3x3" => (
-            [8, 64, 56, 56],
+        "3x3" | "small" => (
+            if kind == "small" { [128, 64, 16, 16] } else { [8, 64, 56, 56] },
             [64, 64, 3, 3],
             &[("kernel", "(3, 3)"), ("pad", "(1, 1)"), ("num_filter", "64")],
         ),
