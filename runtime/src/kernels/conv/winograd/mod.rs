@@ -88,7 +88,8 @@ impl Fast {
         if pass == Pass::Data {
             let (depth, rows) = (conv.filters, conv.channels);
             let (from, to) = (conv.result(), conv.data());
-            let (pad, weights) = (pad.map(|p| 2 - p), [channel, filter, group]);
+            // As many as the window reaches beyond its first element, less those before the data.
+            let (pad, weights) = (pad.map(|p| w.kernel as isize - 1 - p), [channel, filter, group]);
             return Fast {
                 batch,
                 groups,

@@ -4,7 +4,9 @@
 //! As in the file above, with the points 0, ±1, ±2 and ∞ (F(4×4, 3×3) and F(2×2, 5×5)); sixteen images lie in the lanes, so that a tile of 6 by 6
 //! elements is thirty-six vectors wherever it begins. Factors up to 8 and thirds make the errors some ten times those of the plain sum.
 
-use super::First;
+mod tiles;
+
+use super::{Fast, First};
 use crate::error::Result;
 use crate::kernels::conv::abreast::ABREAST;
 use crate::kernels::conv::dots::{Block, SIDE as FILTERS};
@@ -15,9 +17,10 @@ use crate::kernels::conv::{Axis, Conv, Pass, Place, SIDE, rows_at_once};
 use crate::kernels::par;
 use crate::kernels::product::Shared;
 use crate::kernels::real::Real;
-use crate::simd::{Level, Simd, Work, level};
+use crate::simd::{Level, level};
 use crate::storage::Span;
-use std::ops::Range;
+use std::ops::Deref;
+use tiles::{Join, Split, SplitLine, SpreadLine, Tiles};
 
 /// Points, which is the side of a tile.
 const SIX: usize = 6;
@@ -48,21 +51,10 @@ pub(in super::super) fn pays(conv: &Conv, pass: Pass) -> bool {
     tiles * conv.batch.div_ceil(ABREAST) >= TILES && tiles * PLACES * 5 <= high * wide * taps * 3
 }
 
-/// A convolution as this file sees it: forward as it is, back with data and results exchanged.
+/// A convolution as this file sees it.
 struct Six {
-    groups: usize,
-    depth: usize,
-    rows: usize,
-    from: Place,
-    to: Place,
-    /// Height and width of the source and of the results.
-    source: [usize; 2],
-    result: [usize; 2],
-    /// Zeros before the source.
-    pad: [isize; 2],
-    /// Distances in the weights between rows, channels of the source, and groups; whether taps are turned around.
-    weights: [usize; 3],
-    turned: bool,
+    /// With places of images side by side.
+    plan: Fast,
     taps: usize,
     /// Results along the side of a tile; tiles of an image along both axes; all tiles.
     side: usize,
@@ -71,6 +63,13 @@ struct Six {
     tiles: usize,
     /// G.
     rule: [[f64; 5]; SIX],
+}
+
+impl Deref for Six {
+    type Target = Fast;
+    fn deref(&self) -> &Fast {
+        &self.plan
+    }
 }
 
 /// An image's place in memory with sixteen side by side.
@@ -92,35 +91,13 @@ fn rule(taps: usize) -> [[f64; 5]; SIX] {
 impl Six {
     /// `conv.batch` counts images.
     fn new(conv: &Conv, pass: Pass) -> Six {
-        let [_, h, w] = conv.axes;
-        let [filter, channel, _] = conv.strides();
-        let (data, result) = ([h.input, w.input], [h.output, w.output]);
-        let (taps, pad) = (h.kernel, [h.pad as isize, w.pad as isize]);
-        let back = pass == Pass::Data;
-        let (source, result) = if back { (result, data) } else { (data, result) };
-        let (from, to) = if back { (conv.result(), conv.data()) } else { (conv.data(), conv.result()) };
-        let (depth, rows) = if back { (conv.filters, conv.channels) } else { (conv.channels, conv.filters) };
-        let [row, of_depth] = if back { [channel, filter] } else { [filter, channel] };
+        let plan = Fast::new(conv, pass);
+        let plan = Fast { from: widened(plan.from), to: widened(plan.to), ..plan };
+        let taps = conv.axes[1].kernel;
         let side = SIX + 1 - taps;
-        let [high, wide] = result.map(|n| n.div_ceil(side));
-        Six {
-            groups: conv.groups,
-            depth,
-            rows,
-            from: widened(from),
-            to: widened(to),
-            source,
-            result,
-            pad: pad.map(|p| if back { taps as isize - 1 - p } else { p }),
-            weights: [row, of_depth, conv.filters * filter],
-            turned: back,
-            taps,
-            side,
-            high,
-            wide,
-            tiles: conv.batch.div_ceil(ABREAST) * high * wide,
-            rule: rule(taps),
-        }
+        let [high, wide] = plan.result.map(|n| n.div_ceil(side));
+        let tiles = conv.batch.div_ceil(ABREAST) * high * wide;
+        Six { plan, taps, side, high, wide, tiles, rule: rule(taps) }
     }
 
     /// Group of images, and line and column of a tile.
@@ -217,7 +194,8 @@ pub(in super::super) fn run<T: Real>(
                 for c in 0..f.depth {
                     let from = from.ptr::<T>().wrapping_add((group * f.depth + c) * f.from.channel);
                     let to = v.wrapping_add(c * n);
-                    level.run(Split { f: &f, from, tiles: tiles.clone(), to, apart: f.depth * n });
+                    let (f, tiles) = (&f, tiles.clone());
+                    level.run(Split(Tiles { f, plane: from, tiles, places: to, apart: f.depth * n }));
                 }
                 for p in 0..PLACES {
                     pieces(0..f.rows, most, |row, count| {
@@ -242,7 +220,8 @@ pub(in super::super) fn run<T: Real>(
                     let bias = bias.map_or(T::default(), |b| unsafe { *b.ptr::<T>().add(channel) });
                     let from = m.wrapping_add(row * n);
                     let to = to.ptr::<T>().wrapping_add(channel * f.to.channel);
-                    level.run(Join { f: &f, from, apart: f.rows * n, tiles: tiles.clone(), to, bias });
+                    let (f, tiles) = (&f, tiles.clone());
+                    level.run(Join(Tiles { f, plane: to, tiles, places: from, apart: f.rows * n }, bias));
                 }
             }
         });
@@ -282,13 +261,19 @@ pub(in super::super) fn weights<T: Real>(conv: &Conv, x: Span, y: Span, out: Spa
                     for at in 0..SIX {
                         for c in 0..f.depth {
                             let from = x.ptr::<T>().wrapping_add((group * f.depth + c) * f.from.channel);
-                            let (to, tiles) = (v.wrapping_add(c * n), tiles.clone());
-                            level.run(SplitLine { f: &f, from, tiles, line: at, to, apart: f.depth * n });
+                            let (f, tiles, places) = (&f, tiles.clone(), v.wrapping_add(c * n));
+                            level.run(SplitLine(
+                                Tiles { f, plane: from, tiles, places, apart: f.depth * n },
+                                at,
+                            ));
                         }
                         for row in 0..f.rows {
                             let from = y.ptr::<T>().wrapping_add((group * f.rows + row) * f.to.channel);
-                            let (to, tiles) = (m.wrapping_add(row * n), tiles.clone());
-                            level.run(SpreadLine { f: &f, from, tiles, line: at, to, apart: f.rows * n });
+                            let (f, tiles, places) = (&f, tiles.clone(), m.wrapping_add(row * n));
+                            level.run(SpreadLine(
+                                Tiles { f, plane: from, tiles, places, apart: f.rows * n },
+                                at,
+                            ));
                         }
                         for p in 0..SIX {
                             products(&f, level, most, n, v, m, p, fresh);
@@ -368,249 +353,5 @@ fn products<T: Real>(
                 pitch: 1,
             }))
         });
-    }
-}
-
-/// The six elements of a tile's lines or columns from `first` on that are inside of `0..size`.
-#[inline(always)]
-fn inside(first: isize, size: usize) -> [Option<usize>; SIX] {
-    std::array::from_fn(|i| usize::try_from(first + i as isize).ok().filter(|&at| at < size))
-}
-
-/// Bᵀ of six vectors.
-#[inline(always)]
-fn there<T: Real, S: Simd>(s: S, d: [T::V<S>; SIX]) -> [T::V<S>; SIX] {
-    let of = |x: f64| T::splat(s, T::from_f64(x));
-    let (four, five, two) = (of(4.0), of(5.0), of(2.0));
-    let (a, b) = (d[4] - four * d[2], d[3] - four * d[1]);
-    let (c, e) = (d[4] - d[2], two * (d[3] - d[1]));
-    [four * d[0] - five * d[2] + d[4], a + b, a - b, c + e, c - e, four * d[1] - five * d[3] + d[5]]
-}
-
-/// Aᵀ of six vectors: `N` results.
-#[inline(always)]
-fn back<T: Real, S: Simd, const N: usize>(s: S, m: [T::V<S>; SIX]) -> [T::V<S>; N] {
-    let of = |x: f64| T::splat(s, T::from_f64(x));
-    let (s1, d1, s2, d2) = (m[1] + m[2], m[1] - m[2], m[3] + m[4], m[3] - m[4]);
-    let all = [m[0] + s1 + s2, d1 + of(2.0) * d2, s1 + of(4.0) * s2, d1 + of(8.0) * d2];
-    std::array::from_fn(|i| if i + 1 == N { all[i] + m[5] } else { all[i] })
-}
-
-/// A of up to four vectors, the others being 0; `last` is the last of them.
-#[inline(always)]
-fn spread<T: Real, S: Simd>(s: S, y: [T::V<S>; 4], last: T::V<S>) -> [T::V<S>; SIX] {
-    let of = |x: f64| T::splat(s, T::from_f64(x));
-    let (two, four) = (of(2.0), of(4.0));
-    let (even, odd) = (y[0] + y[2], y[1] + y[3]);
-    let (even2, odd2) = (y[0] + four * y[2], two * (y[1] + four * y[3]));
-    [y[0], even + odd, even - odd, even2 + odd2, even2 - odd2, last]
-}
-
-/// Bᵀ x B of some tiles of a channel: place `p` of the `t`-th goes to vector `t` at `to[p · apart]`.
-struct Split<'a, T> {
-    f: &'a Six,
-    from: *const T,
-    tiles: Range<usize>,
-    to: *mut T,
-    apart: usize,
-}
-
-impl Six {
-    /// Where a tile of the source begins in a channel of the first image, and which of its lines and columns there are.
-    #[inline(always)]
-    fn source(&self, tile: usize) -> (usize, [Option<usize>; SIX], [Option<usize>; SIX]) {
-        let (image, row, col) = self.at(tile);
-        let first = |at: usize, i: usize| (at * self.side) as isize - self.pad[i];
-        let (lines, cols) = (inside(first(row, 0), self.source[0]), inside(first(col, 1), self.source[1]));
-        (image * self.from.image, lines, cols)
-    }
-}
-
-impl<T: Real> Work for Split<'_, T> {
-    type Out = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        let (f, lanes, zero) = (self.f, T::count::<S>(), T::splat(s, T::default()));
-        let [_, of_line, of_col] = f.from.axes;
-        for (n, tile) in self.tiles.enumerate() {
-            let (image, lines, cols) = f.source(tile);
-            for lane in (0..ABREAST).step_by(lanes) {
-                let mut down = [[zero; SIX]; SIX];
-                for k in 0..SIX {
-                    let d = std::array::from_fn(|i| match (lines[i], cols[k]) {
-                        (Some(y), Some(x)) => {
-                            let at = image + y * of_line + x * of_col + lane;
-                            // SAFETY: an element of the source, of all sixteen images.
-                            unsafe { T::load(s, self.from.add(at)) }
-                        }
-                        _ => zero,
-                    });
-                    let all = there::<T, S>(s, d);
-                    (0..SIX).for_each(|i| down[i][k] = all[i]);
-                }
-                for i in 0..SIX {
-                    let all = there::<T, S>(s, down[i]);
-                    for k in 0..SIX {
-                        // SAFETY: `to` has a vector for each tile and place.
-                        unsafe {
-                            let at = (i * SIX + k) * self.apart + n * ABREAST + lane;
-                            T::store(s, self.to.add(at), all[k], false);
-                        }
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// One line of what [`Split`] gives: six places.
-struct SplitLine<'a, T> {
-    f: &'a Six,
-    from: *const T,
-    tiles: Range<usize>,
-    line: usize,
-    to: *mut T,
-    apart: usize,
-}
-
-/// The terms of a line of Bᵀ.
-const THERE: [&[(usize, f64)]; SIX] = [
-    &[(0, 4.0), (2, -5.0), (4, 1.0)],
-    &[(1, -4.0), (2, -4.0), (3, 1.0), (4, 1.0)],
-    &[(1, 4.0), (2, -4.0), (3, -1.0), (4, 1.0)],
-    &[(1, -2.0), (2, -1.0), (3, 2.0), (4, 1.0)],
-    &[(1, 2.0), (2, -1.0), (3, -2.0), (4, 1.0)],
-    &[(1, 4.0), (3, -5.0), (5, 1.0)],
-];
-
-impl<T: Real> Work for SplitLine<'_, T> {
-    type Out = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        let (f, lanes, zero) = (self.f, T::count::<S>(), T::splat(s, T::default()));
-        let [_, of_line, of_col] = f.from.axes;
-        for (n, tile) in self.tiles.enumerate() {
-            let (image, lines, cols) = f.source(tile);
-            for lane in (0..ABREAST).step_by(lanes) {
-                let mut d = [zero; SIX];
-                for &(i, factor) in THERE[self.line] {
-                    let Some(y) = lines[i] else { continue };
-                    let factor = T::splat(s, T::from_f64(factor));
-                    for k in 0..SIX {
-                        if let Some(x) = cols[k] {
-                            let at = image + y * of_line + x * of_col + lane;
-                            // SAFETY: an element of the source, of all sixteen images.
-                            let v = unsafe { T::load(s, self.from.add(at)) };
-                            d[k] = T::fma(s, factor, v, d[k]);
-                        }
-                    }
-                }
-                let all = there::<T, S>(s, d);
-                for k in 0..SIX {
-                    // SAFETY: `to` has a vector for each tile and place.
-                    unsafe { T::store(s, self.to.add(k * self.apart + n * ABREAST + lane), all[k], false) };
-                }
-            }
-        }
-    }
-}
-
-/// One line of A y Aᵀ of some tiles of a channel of the results, as [`SplitLine`].
-struct SpreadLine<'a, T> {
-    f: &'a Six,
-    from: *const T,
-    tiles: Range<usize>,
-    line: usize,
-    to: *mut T,
-    apart: usize,
-}
-
-impl<T: Real> Work for SpreadLine<'_, T> {
-    type Out = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        let (f, lanes, zero) = (self.f, T::count::<S>(), T::splat(s, T::default()));
-        let [_, of_line, of_col] = f.to.axes;
-        let point = [0.0, 1.0, -1.0, 2.0, -2.0].get(self.line);
-        // The line of A; 0⁰ is 1.
-        let factors: [f64; 4] = std::array::from_fn(|i| match point {
-            Some(&a) => f64::powi(a, i as i32),
-            None => f64::from(u8::from(i + 1 == f.side)),
-        });
-        for (n, tile) in self.tiles.enumerate() {
-            let (image, row, col) = f.at(tile);
-            let (row, col, image) = (row * f.side, col * f.side, image * f.to.image);
-            for lane in (0..ABREAST).step_by(lanes) {
-                let mut y = [zero; 4];
-                for i in (0..f.side.min(f.result[0] - row)).filter(|&i| factors[i] != 0.0) {
-                    let factor = T::splat(s, T::from_f64(factors[i]));
-                    for k in 0..f.side.min(f.result[1] - col) {
-                        let at = image + (row + i) * of_line + (col + k) * of_col + lane;
-                        // SAFETY: an element of the results, of all sixteen images.
-                        let v = unsafe { T::load(s, self.from.add(at)) };
-                        y[k] = T::fma(s, factor, v, y[k]);
-                    }
-                }
-                let all = spread::<T, S>(s, y, y[f.side - 1]);
-                for k in 0..SIX {
-                    // SAFETY: `to` has a vector for each tile and place.
-                    unsafe { T::store(s, self.to.add(k * self.apart + n * ABREAST + lane), all[k], false) };
-                }
-            }
-        }
-    }
-}
-
-/// Aᵀ m A of some tiles, plus the bias, into a channel of the results.
-struct Join<'a, T> {
-    f: &'a Six,
-    from: *const T,
-    apart: usize,
-    tiles: Range<usize>,
-    to: *mut T,
-    bias: T,
-}
-
-impl<T: Real> Join<'_, T> {
-    #[inline(always)]
-    fn tiles<S: Simd, const N: usize>(self, s: S) {
-        let (f, lanes, zero) = (self.f, T::count::<S>(), T::splat(s, T::default()));
-        let (bias, [_, of_line, of_col]) = (T::splat(s, self.bias), f.to.axes);
-        for (n, tile) in self.tiles.enumerate() {
-            let (image, row, col) = f.at(tile);
-            let (row, col) = (row * N, col * N);
-            for lane in (0..ABREAST).step_by(lanes) {
-                let mut down = [[zero; SIX]; N];
-                for k in 0..SIX {
-                    let m = std::array::from_fn(|i| {
-                        let at = (i * SIX + k) * self.apart + n * ABREAST + lane;
-                        // SAFETY: there is a vector for each tile and place.
-                        unsafe { T::load(s, self.from.add(at)) }
-                    });
-                    let all = back::<T, S, N>(s, m);
-                    (0..N).for_each(|i| down[i][k] = all[i]);
-                }
-                for i in 0..N.min(f.result[0] - row) {
-                    let all = back::<T, S, N>(s, down[i]);
-                    for k in 0..N.min(f.result[1] - col) {
-                        let at = image * f.to.image + (row + i) * of_line + (col + k) * of_col + lane;
-                        // SAFETY: an element of the results, of all sixteen images.
-                        unsafe { T::store(s, self.to.add(at), all[k] + bias, false) };
-                    }
-                }
-            }
-        }
-    }
-}
-
-impl<T: Real> Work for Join<'_, T> {
-    type Out = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        if self.f.side == 2 { self.tiles::<S, 2>(s) } else { self.tiles::<S, 4>(s) }
     }
 }

@@ -1,0 +1,244 @@
+//! The transforms of tiles of six by six elements, sixteen images at a time: one vector for each element, wherever the tile begins.
+
+use super::{ABREAST, SIX, Six};
+use crate::kernels::real::Real;
+use crate::simd::{Simd, Work};
+use std::ops::Range;
+
+/// Some tiles of a channel, and their transforms.
+pub(super) struct Tiles<'a, T> {
+    pub f: &'a Six,
+    /// The channel in the first image.
+    pub plane: *mut T,
+    pub tiles: Range<usize>,
+    /// Vector `t` behind `places[p · apart]` is place `p` of the `t`-th tile.
+    pub places: *mut T,
+    pub apart: usize,
+}
+
+impl<T: Real> Tiles<'_, T> {
+    /// Calls `f(tile, lane, first)` for every tile and each part of the sixteen images that fits a vector; `first` is place 0.
+    #[inline(always)]
+    fn each<S: Simd>(&self, mut f: impl FnMut(usize, usize, *mut T)) {
+        for (n, tile) in self.tiles.clone().enumerate() {
+            for lane in (0..ABREAST).step_by(T::count::<S>()) {
+                f(tile, lane, self.places.wrapping_add(n * ABREAST + lane));
+            }
+        }
+    }
+
+    /// Writes six places that follow each other.
+    /// # Safety
+    /// `first` is a place that [`Tiles::each`] gave, or one behind it.
+    #[inline(always)]
+    unsafe fn put<S: Simd>(&self, s: S, first: *mut T, all: [T::V<S>; SIX]) {
+        for (k, v) in all.into_iter().enumerate() {
+            // SAFETY: the caller's promise.
+            unsafe { T::store(s, first.wrapping_add(k * self.apart), v, false) };
+        }
+    }
+}
+
+/// The six elements of a tile's lines or columns from `first` on that are inside of `0..size`.
+#[inline(always)]
+fn inside(first: isize, size: usize) -> [Option<usize>; SIX] {
+    std::array::from_fn(|i| usize::try_from(first + i as isize).ok().filter(|&at| at < size))
+}
+
+impl Six {
+    /// Where the image of a tile begins in a channel of the source, and which of the tile's lines and columns there are.
+    #[inline(always)]
+    fn source_of(&self, tile: usize) -> (usize, [Option<usize>; SIX], [Option<usize>; SIX]) {
+        let (image, row, col) = self.at(tile);
+        let first = |at: usize, i: usize| (at * self.side) as isize - self.pad[i];
+        let (lines, cols) = (inside(first(row, 0), self.source[0]), inside(first(col, 1), self.source[1]));
+        (image * self.from.image, lines, cols)
+    }
+
+    /// Where the results of a tile begin in their channel, and how many lines and columns of them there are.
+    #[inline(always)]
+    fn result_of(&self, tile: usize) -> (usize, usize, usize) {
+        let (image, row, col) = self.at(tile);
+        let ([row, col], [_, of_line, of_col]) = ([row * self.side, col * self.side], self.to.axes);
+        let first = image * self.to.image + row * of_line + col * of_col;
+        (first, self.side.min(self.result[0] - row), self.side.min(self.result[1] - col))
+    }
+}
+
+/// Bᵀ of six vectors.
+#[inline(always)]
+fn there<T: Real, S: Simd>(s: S, d: [T::V<S>; SIX]) -> [T::V<S>; SIX] {
+    let of = |x: f64| T::splat(s, T::from_f64(x));
+    let (four, five, two) = (of(4.0), of(5.0), of(2.0));
+    let (a, b) = (d[4] - four * d[2], d[3] - four * d[1]);
+    let (c, e) = (d[4] - d[2], two * (d[3] - d[1]));
+    [four * d[0] - five * d[2] + d[4], a + b, a - b, c + e, c - e, four * d[1] - five * d[3] + d[5]]
+}
+
+/// The terms of the lines of Bᵀ.
+const THERE: [&[(usize, f64)]; SIX] = [
+    &[(0, 4.0), (2, -5.0), (4, 1.0)],
+    &[(1, -4.0), (2, -4.0), (3, 1.0), (4, 1.0)],
+    &[(1, 4.0), (2, -4.0), (3, -1.0), (4, 1.0)],
+    &[(1, -2.0), (2, -1.0), (3, 2.0), (4, 1.0)],
+    &[(1, 2.0), (2, -1.0), (3, -2.0), (4, 1.0)],
+    &[(1, 4.0), (3, -5.0), (5, 1.0)],
+];
+
+/// Aᵀ of six vectors: `N` results.
+#[inline(always)]
+fn back<T: Real, S: Simd, const N: usize>(s: S, m: [T::V<S>; SIX]) -> [T::V<S>; N] {
+    let of = |x: f64| T::splat(s, T::from_f64(x));
+    let (s1, d1, s2, d2) = (m[1] + m[2], m[1] - m[2], m[3] + m[4], m[3] - m[4]);
+    let all = [m[0] + s1 + s2, d1 + of(2.0) * d2, s1 + of(4.0) * s2, d1 + of(8.0) * d2];
+    std::array::from_fn(|i| if i + 1 == N { all[i] + m[5] } else { all[i] })
+}
+
+/// A of up to four vectors, the others being 0; `last` is the last of them.
+#[inline(always)]
+fn spread<T: Real, S: Simd>(s: S, y: [T::V<S>; 4], last: T::V<S>) -> [T::V<S>; SIX] {
+    let of = |x: f64| T::splat(s, T::from_f64(x));
+    let (two, four) = (of(2.0), of(4.0));
+    let (even, odd) = (y[0] + y[2], y[1] + y[3]);
+    let (even2, odd2) = (y[0] + four * y[2], two * (y[1] + four * y[3]));
+    [y[0], even + odd, even - odd, even2 + odd2, even2 - odd2, last]
+}
+
+/// A line of A; 0⁰ is 1.
+fn factors(line: usize, side: usize) -> [f64; 4] {
+    let point = [0.0, 1.0, -1.0, 2.0, -2.0].get(line);
+    std::array::from_fn(|i| match point {
+        Some(&a) => f64::powi(a, i as i32),
+        None => f64::from(u8::from(i + 1 == side)),
+    })
+}
+
+/// Bᵀ x B of tiles of the source.
+pub(super) struct Split<'a, T>(pub Tiles<'a, T>);
+
+impl<T: Real> Work for Split<'_, T> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Split(t) = self;
+        let (zero, [_, of_line, of_col]) = (T::splat(s, T::default()), t.f.from.axes);
+        t.each::<S>(|tile, lane, first| {
+            let (image, lines, cols) = t.f.source_of(tile);
+            let mut down = [[zero; SIX]; SIX];
+            for k in 0..SIX {
+                let d = std::array::from_fn(|i| match (lines[i], cols[k]) {
+                    // SAFETY: an element of the source, of all sixteen images.
+                    (Some(y), Some(x)) => unsafe {
+                        T::load(s, t.plane.add(image + y * of_line + x * of_col + lane))
+                    },
+                    _ => zero,
+                });
+                let all = there::<T, S>(s, d);
+                (0..SIX).for_each(|i| down[i][k] = all[i]);
+            }
+            for (i, line) in down.into_iter().enumerate() {
+                // SAFETY: there is a vector for each tile and place.
+                unsafe { t.put(s, first.wrapping_add(i * SIX * t.apart), there::<T, S>(s, line)) };
+            }
+        });
+    }
+}
+
+/// One line of what [`Split`] gives: six places.
+pub(super) struct SplitLine<'a, T>(pub Tiles<'a, T>, pub usize);
+
+impl<T: Real> Work for SplitLine<'_, T> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let SplitLine(t, line) = self;
+        let (zero, [_, of_line, of_col]) = (T::splat(s, T::default()), t.f.from.axes);
+        t.each::<S>(|tile, lane, first| {
+            let (image, lines, cols) = t.f.source_of(tile);
+            let mut d = [zero; SIX];
+            for &(i, factor) in THERE[line] {
+                let Some(y) = lines[i] else { continue };
+                let factor = T::splat(s, T::from_f64(factor));
+                for (d, x) in d.iter_mut().zip(cols) {
+                    if let Some(x) = x {
+                        // SAFETY: an element of the source, of all sixteen images.
+                        let v = unsafe { T::load(s, t.plane.add(image + y * of_line + x * of_col + lane)) };
+                        *d = T::fma(s, factor, v, *d);
+                    }
+                }
+            }
+            // SAFETY: there is a vector for each tile and place.
+            unsafe { t.put(s, first, there::<T, S>(s, d)) };
+        });
+    }
+}
+
+/// One line of A y Aᵀ of tiles of the results.
+pub(super) struct SpreadLine<'a, T>(pub Tiles<'a, T>, pub usize);
+
+impl<T: Real> Work for SpreadLine<'_, T> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let SpreadLine(t, line) = self;
+        let (zero, [_, of_line, of_col]) = (T::splat(s, T::default()), t.f.to.axes);
+        let factors = factors(line, t.f.side);
+        t.each::<S>(|tile, lane, first| {
+            let (from, lines, cols) = t.f.result_of(tile);
+            let mut y = [zero; 4];
+            for i in (0..lines).filter(|&i| factors[i] != 0.0) {
+                let factor = T::splat(s, T::from_f64(factors[i]));
+                for (k, y) in y.iter_mut().enumerate().take(cols) {
+                    // SAFETY: an element of the results, of all sixteen images.
+                    let v = unsafe { T::load(s, t.plane.add(from + i * of_line + k * of_col + lane)) };
+                    *y = T::fma(s, factor, v, *y);
+                }
+            }
+            // SAFETY: there is a vector for each tile and place.
+            unsafe { t.put(s, first, spread::<T, S>(s, y, y[t.f.side - 1])) };
+        });
+    }
+}
+
+/// Aᵀ m A of tiles, plus a bias, into a channel of the results.
+pub(super) struct Join<'a, T>(pub Tiles<'a, T>, pub T);
+
+impl<T: Real> Join<'_, T> {
+    #[inline(always)]
+    fn tiles<S: Simd, const N: usize>(self, s: S) {
+        let Join(t, bias) = self;
+        let (zero, bias, [_, of_line, of_col]) = (T::splat(s, T::default()), T::splat(s, bias), t.f.to.axes);
+        t.each::<S>(|tile, lane, first| {
+            let (to, lines, cols) = t.f.result_of(tile);
+            let mut down = [[zero; SIX]; N];
+            for k in 0..SIX {
+                let m = std::array::from_fn(|i| {
+                    // SAFETY: there is a vector for each tile and place.
+                    unsafe { T::load(s, first.wrapping_add((i * SIX + k) * t.apart)) }
+                });
+                let all = back::<T, S, N>(s, m);
+                (0..N).for_each(|i| down[i][k] = all[i]);
+            }
+            for (i, line) in down.into_iter().enumerate().take(lines) {
+                for (k, v) in back::<T, S, N>(s, line).into_iter().enumerate().take(cols) {
+                    // SAFETY: an element of the results, of all sixteen images.
+                    unsafe {
+                        T::store(s, t.plane.add(to + i * of_line + k * of_col + lane), v + bias, false)
+                    };
+                }
+            }
+        });
+    }
+}
+
+impl<T: Real> Work for Join<'_, T> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        if self.0.f.side == 2 { self.tiles::<S, 2>(s) } else { self.tiles::<S, 4>(s) }
+    }
+}
