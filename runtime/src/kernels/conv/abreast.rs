@@ -6,7 +6,7 @@ use super::dots::{Block, SIDE};
 use super::gather::{PIECES, SMALL};
 use super::scratch::Scratch;
 use super::tile::{Line, Strip, pieces, with_rows};
-use super::{Axis, Conv, Pass, rows_at_once, winograd};
+use super::{ABREAST, Axis, Conv, Pass, rows_at_once, winograd};
 use crate::error::Result;
 use crate::kernels::copy::{fill, scatter, strided};
 use crate::kernels::par;
@@ -15,8 +15,6 @@ use crate::kernels::real::Real;
 use crate::simd::level;
 use crate::storage::Span;
 
-/// Images side by side: lanes of the widest vector.
-pub(super) const ABREAST: usize = 16;
 /// Results of a line up to which images are small.
 const SHORT: usize = 32;
 /// Bytes of copies, unless few images need more: they should stay in the caches.

@@ -279,6 +279,9 @@ fn rows_at_once() -> usize {
     if crate::simd::level() == crate::simd::Level::Avx512 { 8 } else { 4 }
 }
 
+/// Images side by side: lanes of the widest vector.
+const ABREAST: usize = 16;
+
 /// Vectors side by side in a tile.
 const SIDE: usize = 3;
 

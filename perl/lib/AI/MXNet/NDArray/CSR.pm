@@ -4,11 +4,10 @@ use strict;
 use warnings;
 use AI::MXNet::Keshi;
 use AI::MXNet::Base ();
-use AI::MXNet::NDArray::Sparse;
 use AI::MXNet::NDArray::Sparse::Parts;
 use Scalar::Util qw(blessed);
 
-# Compressed rows: see AI::MXNet::NDArray::Sparse for what all sparse arrays share.
+# Compressed rows. AI::MXNet::NDArray::Sparse, which loads this, has what all sparse arrays share.
 
 our @ISA = ('AI::MXNet::NDArray::Sparse');    ## no critic (ProhibitExplicitISA)
 

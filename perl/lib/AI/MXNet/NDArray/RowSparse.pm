@@ -3,7 +3,6 @@ use 5.014;
 use strict;
 use warnings;
 use AI::MXNet::Keshi;
-use AI::MXNet::NDArray::Sparse;
 use AI::MXNet::NDArray::Sparse::Parts;
 use List::Util ();
 use Scalar::Util qw(blessed);

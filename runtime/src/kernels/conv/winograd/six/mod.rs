@@ -8,12 +8,11 @@ mod tiles;
 
 use super::{Fast, First};
 use crate::error::Result;
-use crate::kernels::conv::abreast::ABREAST;
 use crate::kernels::conv::dots::{Block, SIDE as FILTERS};
 use crate::kernels::conv::gather::SMALL;
 use crate::kernels::conv::scratch::Scratch;
 use crate::kernels::conv::tile::{Line, Strip, pieces, with_rows};
-use crate::kernels::conv::{Axis, Conv, Pass, Place, SIDE, rows_at_once};
+use crate::kernels::conv::{ABREAST, Axis, Conv, Pass, Place, SIDE, rows_at_once};
 use crate::kernels::par;
 use crate::kernels::product::Shared;
 use crate::kernels::real::Real;
