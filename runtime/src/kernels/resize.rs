@@ -14,7 +14,7 @@ pub enum Interp {
     Linear,
     /// Four pixels, by a cubic with parameter -0.75.
     Cubic,
-    /// The mean of what a pixel of the result covers; where the result is larger, linear.
+    /// The mean of what a pixel of the result covers; where the result is larger along a side, linear.
     Area,
     /// Eight pixels, by a windowed sinc.
     Lanczos,
@@ -28,25 +28,27 @@ struct Taps {
 }
 
 impl Taps {
-    fn new(interp: Interp, from: usize, to: usize) -> Taps {
+    /// `covers` tells whether no side of the result is larger than that of the source.
+    fn new(interp: Interp, from: usize, to: usize, covers: bool) -> Taps {
         let scale = from as f64 / to as f64;
+        let covers = covers && scale > 1.0;
         let per = match interp {
             Interp::Nearest => 1,
             Interp::Linear => 2,
             Interp::Cubic => 4,
             Interp::Lanczos => 8,
-            Interp::Area if scale > 1.0 => scale.ceil() as usize + 1,
+            Interp::Area if covers => scale.ceil() as usize + 1,
             Interp::Area => 2,
         };
         let mut taps = Taps { per, at: Vec::with_capacity(to * per), weight: Vec::with_capacity(to * per) };
         for i in 0..to {
-            taps.place(interp, i as f64, scale, from as i64);
+            taps.place(interp, i as f64, scale, from as i64, covers);
         }
         taps
     }
 
     /// Adds the taps of place `i`.
-    fn place(&mut self, interp: Interp, i: f64, scale: f64, n: i64) {
+    fn place(&mut self, interp: Interp, i: f64, scale: f64, n: i64, covers: bool) {
         let centre = (i + 0.5) * scale - 0.5;
         let (first, t) = (centre.floor(), centre - centre.floor());
         let mut put = |at: f64, w: f64| {
@@ -74,7 +76,7 @@ impl Taps {
                 let sum: f64 = w.iter().sum();
                 (0..8).for_each(|k| put(first - 3.0 + k as f64, w[k] / sum));
             }
-            Interp::Area if scale > 1.0 => {
+            Interp::Area if covers => {
                 let (low, high) = (i * scale, ((i + 1.0) * scale).min(n as f64));
                 for k in 0..self.per {
                     let at = low.floor() + k as f64;
@@ -117,14 +119,16 @@ impl Images {
 pub fn resize(interp: Interp, from: Images, x: Span, to: Images, out: Span) {
     assert!(x.len() == from.count * from.height * from.row() && out.len() == to.count * to.height * to.row());
     assert!(x.dtype() == out.dtype() && from.count == to.count && from.channels == to.channels);
+    let covers = from.height >= to.height && from.width >= to.width;
     let (columns, rows) =
-        (Taps::new(interp, from.width, to.width), Taps::new(interp, from.height, to.height));
+        (Taps::new(interp, from.width, to.width, covers), Taps::new(interp, from.height, to.height, covers));
     let channels = from.channels;
     // OpenCV halves pictures in whole numbers, where halves go up; elsewhere they go to the even neighbour.
     let halved = matches!(interp, Interp::Area | Interp::Linear)
         && from.height == 2 * to.height
         && from.width == 2 * to.width;
-    if interp == Interp::Linear && x.dtype() == DType::U8 && !halved {
+    let linear = interp == Interp::Linear || interp == Interp::Area && !covers;
+    if linear && x.dtype() == DType::U8 && !halved {
         return linear_bytes([&columns, &rows], from, x, to, out);
     }
     let up = if halved && !x.dtype().is_float() { 1e-3 } else { 0.0 };
@@ -226,6 +230,19 @@ mod tests {
             run(Interp::Area, (2, 4), (1, 2), &mut [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]),
             [3.5, 5.5]
         );
+        // What MXNet gives for a picture that grows along one side and shrinks along the other.
+        let mut bytes: Vec<u8> = (0..16).map(|v| 10 * v).collect();
+        let mut area = |height: usize, width: usize| {
+            let mut y = vec![0u8; height * width];
+            let images = |height, width| Images { count: 1, height, width, channels: 1 };
+            // SAFETY: both live as long as the call.
+            let span = |v: &mut [u8]| unsafe { Span::new(v.as_mut_ptr(), v.len(), DType::U8) };
+            resize(Interp::Area, images(4, 4), span(&mut bytes), images(height, width), span(&mut y));
+            y
+        };
+        assert_eq!(area(13, 1), [8, 8, 8, 37, 48, 48, 68, 88, 88, 97, 128, 128, 128]);
+        assert_eq!(area(2, 7), [20, 23, 30, 35, 40, 48, 50, 100, 103, 110, 115, 120, 128, 130]);
+        assert_eq!(area(4, 3), [2, 15, 28, 42, 55, 68, 82, 95, 108, 122, 135, 148]);
         assert_eq!(run(Interp::Linear, (1, 2), (1, 4), &mut [0.0, 4.0]), [0.0, 1.0, 3.0, 4.0]);
         assert_eq!((saturate::<u8>(300.0), saturate::<u8>(-3.0), saturate::<u8>(2.5)), (255, 0, 2));
     }
