@@ -62,6 +62,11 @@ my ($x, $y) = map { mx->sym->Variable($_) } qw(x y);
 {
     my ($args) = ($x + $y)->infer_shape(x => [0, 3], y => [2, 0]);
     is_deeply($args, [[2, 3], [2, 3]], 'two halves make a whole');
+    for my $norm (qw(InstanceNorm LayerNorm)) {
+        my ($args, $outs) = mx->sym->$norm($x, name => 'norm')->infer_shape_partial(x => [0, 3, 4, 5]);
+        my $last = $norm eq 'LayerNorm' ? 5 : 3;
+        is_deeply([$args, $outs], [[[0, 3, 4, 5], [$last], [$last]], [[0, 3, 4, 5]]], "$norm of a batch of any size");
+    }
     ($args) = ($x + $x * 2)->infer_shape_partial(x => [0, 4]);
     is_deeply($args, [[0, 4]], 'what is not known stays open');
     my @types = ($x + $y)->infer_type(y => 'int8');

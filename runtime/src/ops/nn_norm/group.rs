@@ -11,6 +11,7 @@ use crate::ops::samples::{Case, Draw, Fill};
 use crate::ops::shape_ops::view::reshaped;
 use crate::ops::softmax::floats;
 use crate::ops::vjp::{Grads, Vjp};
+use crate::shape::partial::Partial;
 use smallvec::smallvec;
 
 params! {
@@ -54,12 +55,17 @@ fn of_instances(p: &Params) -> (Option<i64>, f64) {
 }
 
 fn infer_shape(s: &mut Shapes<'_>, read: Read) -> Result<()> {
-    let Some(dims) = alike(s)?.known() else { return Ok(()) };
-    let (n, g) = cut(&dims, read(s.params).0)?;
+    let (x, groups) = (alike(s)?, read(s.params).0);
+    if let Some(dims) = x.known() {
+        cut(&dims, groups)?;
+    }
+    let Some(c) = x.dim(1) else { return Ok(()) };
+    let (_, g) = cut(&[0, c], groups)?;
     s.want(1, &[g])?;
     s.want(2, &[g])?;
-    s.output(1, &[n, g])?;
-    s.output(2, &[n, g])
+    let found = Partial::from_sizes(&[x.dim(0).map_or(-1, |n| n as i64), g as i64]);
+    s.outs[1].merge(&found)?;
+    s.outs[2].merge(&found).map(drop)
 }
 
 fn rows(dims: &[usize], n: usize, g: usize) -> Layout {

@@ -12,6 +12,7 @@ use crate::ops::samples::{Case, Draw, Fill};
 use crate::ops::shape_ops::view::reshaped;
 use crate::ops::softmax::floats;
 use crate::ops::vjp::{Grads, Vjp};
+use crate::shape::partial::Partial;
 use crate::shape::resolve_axis;
 use crate::tensor::Tensor;
 use smallvec::smallvec;
@@ -26,14 +27,15 @@ params! {
 }
 
 fn infer_shape(s: &mut Shapes<'_>) -> Result<()> {
-    let Some(mut dims) = alike(s)?.known() else { return Ok(()) };
-    let axis = resolve_axis(s.params.get::<LayerNorm>().axis, dims.len())?;
-    let n = dims[axis];
-    s.want(1, &[n])?;
-    s.want(2, &[n])?;
-    dims[axis] = 1;
-    s.output(1, &dims)?;
-    s.output(2, &dims)
+    let x = alike(s)?;
+    let Some(sizes) = x.sizes() else { return Ok(()) };
+    let axis = resolve_axis(s.params.get::<LayerNorm>().axis, sizes.len())?;
+    let mut kept = sizes.to_vec();
+    kept[axis] = 1;
+    let kept = Partial::from_sizes(&kept);
+    s.outs[1].merge(&kept)?;
+    s.outs[2].merge(&kept)?;
+    x.dim(axis).map_or(Ok(()), |n| (1..3).try_for_each(|i| s.want(i, &[n])))
 }
 
 /// (outer, n, inner) around the axis.
