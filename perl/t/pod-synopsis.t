@@ -18,7 +18,7 @@ my @perl = ($^X, (map { "-I$_" } grep { !ref } @INC), '-Mstrict', '-Mwarnings');
 my %needs =
     (Files => '_parse_csv', Contrib => '_contrib_box_iou', LinAlg => '_linalg_gemm2', Image => '_image_to_tensor');
 for my $module (modules('lib')) {
-    my ($name) = $module =~ /(\w+)\.pm$/;
+    my ($name) = $module =~ /(\w+)\.(?:pm|pod)$/;
     next if $needs{$name} and not AI::MXNet::NDArray->can($needs{$name});
     my $pod = do { open my $in, '<', $module or die $!; local $/ = undef; <$in> };
     my ($synopsis) = $pod =~ /^=head1 SYNOPSIS\n(.*?)^=/ms or next;
