@@ -17,14 +17,16 @@ pub(super) struct Tiles<'a, T> {
 }
 
 impl<T: Real> Tiles<'_, T> {
-    /// Calls `f(tile, lane, first)` for every tile and each part of the sixteen images that fits a vector; `first` is place 0.
+    /// Every tile, each part of the sixteen images that fits a vector, and where place 0 of that is. Loops over them are written out: what
+    /// is in a closure may be compiled without the vectors' instructions.
     #[inline(always)]
-    fn each<S: Simd>(&self, mut f: impl FnMut(usize, usize, *mut T)) {
-        for (n, tile) in self.tiles.clone().enumerate() {
-            for lane in (0..ABREAST).step_by(T::count::<S>()) {
-                f(tile, lane, self.places.wrapping_add(n * ABREAST + lane));
-            }
-        }
+    fn each<S: Simd>(&self) -> impl Iterator<Item = (usize, usize, *mut T)> {
+        let (places, first) = (self.places, self.tiles.start);
+        let parts = ABREAST / T::count::<S>();
+        (0..self.tiles.len() * parts).map(move |i| {
+            let (n, lane) = (i / parts, i % parts * T::count::<S>());
+            (first + n, lane, places.wrapping_add(n * ABREAST + lane))
+        })
     }
 
     /// Writes six places that follow each other.
@@ -91,7 +93,10 @@ fn back<T: Real, S: Simd, const N: usize>(s: S, m: [T::V<S>; SIX]) -> [T::V<S>; 
     let of = |x: f64| T::splat(s, T::from_f64(x));
     let (s1, d1, s2, d2) = (m[1] + m[2], m[1] - m[2], m[3] + m[4], m[3] - m[4]);
     let all = [m[0] + s1 + s2, d1 + of(2.0) * d2, s1 + of(4.0) * s2, d1 + of(8.0) * d2];
-    std::array::from_fn(|i| if i + 1 == N { all[i] + m[5] } else { all[i] })
+    let mut results = [m[5]; N];
+    results[..N - 1].copy_from_slice(&all[..N - 1]);
+    results[N - 1] = all[N - 1] + m[5];
+    results
 }
 
 /// A of up to four vectors, the others being 0; `last` is the last of them.
@@ -123,25 +128,27 @@ impl<T: Real> Work for Split<'_, T> {
     fn run<S: Simd>(self, s: S) {
         let Split(t) = self;
         let (zero, [_, of_line, of_col]) = (T::splat(s, T::default()), t.f.from.axes);
-        t.each::<S>(|tile, lane, first| {
+        for (tile, lane, first) in t.each::<S>() {
             let (image, lines, cols) = t.f.source_of(tile);
             let mut down = [[zero; SIX]; SIX];
             for k in 0..SIX {
-                let d = std::array::from_fn(|i| match (lines[i], cols[k]) {
-                    // SAFETY: an element of the source, of all sixteen images.
-                    (Some(y), Some(x)) => unsafe {
-                        T::load(s, t.plane.add(image + y * of_line + x * of_col + lane))
-                    },
-                    _ => zero,
-                });
+                let mut d = [zero; SIX];
+                for i in 0..SIX {
+                    if let (Some(y), Some(x)) = (lines[i], cols[k]) {
+                        // SAFETY: an element of the source, of all sixteen images.
+                        d[i] = unsafe { T::load(s, t.plane.add(image + y * of_line + x * of_col + lane)) };
+                    }
+                }
                 let all = there::<T, S>(s, d);
-                (0..SIX).for_each(|i| down[i][k] = all[i]);
+                for i in 0..SIX {
+                    down[i][k] = all[i];
+                }
             }
             for (i, line) in down.into_iter().enumerate() {
                 // SAFETY: there is a vector for each tile and place.
                 unsafe { t.put(s, first.wrapping_add(i * SIX * t.apart), there::<T, S>(s, line)) };
             }
-        });
+        }
     }
 }
 
@@ -155,7 +162,7 @@ impl<T: Real> Work for SplitLine<'_, T> {
     fn run<S: Simd>(self, s: S) {
         let SplitLine(t, line) = self;
         let (zero, [_, of_line, of_col]) = (T::splat(s, T::default()), t.f.from.axes);
-        t.each::<S>(|tile, lane, first| {
+        for (tile, lane, first) in t.each::<S>() {
             let (image, lines, cols) = t.f.source_of(tile);
             let mut d = [zero; SIX];
             for &(i, factor) in THERE[line] {
@@ -171,7 +178,7 @@ impl<T: Real> Work for SplitLine<'_, T> {
             }
             // SAFETY: there is a vector for each tile and place.
             unsafe { t.put(s, first, there::<T, S>(s, d)) };
-        });
+        }
     }
 }
 
@@ -186,7 +193,7 @@ impl<T: Real> Work for SpreadLine<'_, T> {
         let SpreadLine(t, line) = self;
         let (zero, [_, of_line, of_col]) = (T::splat(s, T::default()), t.f.to.axes);
         let factors = factors(line, t.f.side);
-        t.each::<S>(|tile, lane, first| {
+        for (tile, lane, first) in t.each::<S>() {
             let (from, lines, cols) = t.f.result_of(tile);
             let mut y = [zero; 4];
             for i in (0..lines).filter(|&i| factors[i] != 0.0) {
@@ -199,7 +206,7 @@ impl<T: Real> Work for SpreadLine<'_, T> {
             }
             // SAFETY: there is a vector for each tile and place.
             unsafe { t.put(s, first, spread::<T, S>(s, y, y[t.f.side - 1])) };
-        });
+        }
     }
 }
 
@@ -211,16 +218,19 @@ impl<T: Real> Join<'_, T> {
     fn tiles<S: Simd, const N: usize>(self, s: S) {
         let Join(t, bias) = self;
         let (zero, bias, [_, of_line, of_col]) = (T::splat(s, T::default()), T::splat(s, bias), t.f.to.axes);
-        t.each::<S>(|tile, lane, first| {
+        for (tile, lane, first) in t.each::<S>() {
             let (to, lines, cols) = t.f.result_of(tile);
             let mut down = [[zero; SIX]; N];
             for k in 0..SIX {
-                let m = std::array::from_fn(|i| {
+                let mut m = [zero; SIX];
+                for i in 0..SIX {
                     // SAFETY: there is a vector for each tile and place.
-                    unsafe { T::load(s, first.wrapping_add((i * SIX + k) * t.apart)) }
-                });
+                    m[i] = unsafe { T::load(s, first.wrapping_add((i * SIX + k) * t.apart)) };
+                }
                 let all = back::<T, S, N>(s, m);
-                (0..N).for_each(|i| down[i][k] = all[i]);
+                for i in 0..N {
+                    down[i][k] = all[i];
+                }
             }
             for (i, line) in down.into_iter().enumerate().take(lines) {
                 for (k, v) in back::<T, S, N>(s, line).into_iter().enumerate().take(cols) {
@@ -230,7 +240,7 @@ impl<T: Real> Join<'_, T> {
                     };
                 }
             }
-        });
+        }
     }
 }
 
