@@ -8,11 +8,12 @@ map_kernel!(Floor: |s, x| s.floor(x), |x| x.floor(), int |i| i);
 map_kernel!(Ceil: |s, x| s.ceil(x), |x| x.ceil(), int |i| i);
 map_kernel!(Trunc: |s, x| s.trunc(x), |x| x.trunc(), int |i| i);
 map_kernel!(
-    /// Nearest integer, halves down: 0.5 is 0 and -0.5 is -1, as upstream has it.
+    /// Nearest integer, halves down: 0.5 is 0 and -0.5 is -1, as upstream has it. The distance of -0.49999997 from -1 rounds to a half;
+    /// that from 0 does not.
     Rint:
     |s, x| {
-        let f = s.floor(x);
-        s.select(s.le(x - f, s.splat(0.5)), f, s.ceil(x))
+        let (f, c) = (s.floor(x), s.ceil(x));
+        s.select(s.le(x - f, c - x), f, c)
     },
     |x| if x - x.floor() <= 0.5 { x.floor() } else { x.ceil() },
     int |i| i);
