@@ -18,6 +18,7 @@
 #include "xs/custom.h"
 #include "xs/file.h"
 #include "xs/symbol.h"
+#include "xs/block.h"
 
 static void keshi_find_homes(pTHX)
 {
@@ -29,6 +30,7 @@ static void keshi_find_homes(pTHX)
     MY_CXT.home_len = strlen(MY_CXT.home);
     MY_CXT.ndarray = gv_stashpvs("AI::MXNet::NDArray", GV_ADD);
     MY_CXT.context = gv_stashpvs("AI::MXNet::Context", GV_ADD);
+    MY_CXT.current = gv_fetchpvs("AI::MXNet::Context", GV_ADD, SVt_PV);
 }
 
 /* Defines `package::name` with a value that its C function reads. */
@@ -54,6 +56,8 @@ static void keshi_install(pTHX)
         CvLVALUE_on(get_cv(form("%s::%s", class, lvalues[i]), 0));
     for (i = 0; i < C_ARRAY_LENGTH(KESHI_UNARY); i++)
         CvXSUBANY(keshi_define(aTHX_ "AI::MXNet::Keshi", KESHI_UNARY[i], keshi_unary_method)).any_i32 = (I32)i;
+    (void)keshi_define(aTHX_ "AI::MXNet::Keshi", "block_call", keshi_block_call);
+    (void)keshi_define(aTHX_ "AI::MXNet::Keshi", "block_forward", keshi_block_forward);
     keshi_read_operators(aTHX);
     for (i = 0; i < keshi_num_operators; i++) {
         const Operator *op = &keshi_operators[i];

@@ -10,6 +10,7 @@
 typedef struct {
     HV *ndarray;        /* stash of AI::MXNet::NDArray */
     HV *context;        /* stash of AI::MXNet::Context */
+    GV *current;        /* $AI::MXNet::Context */
     const char *home;   /* ".../AI/MXNet": the files below it are ours */
     STRLEN home_len;
 } my_cxt_t;
@@ -262,10 +263,11 @@ typedef struct { I32 type; I32 id; } Device;
 
 static const char *const KESHI_DEVICES[] = { "unknown", "cpu", "gpu", "cpu_pinned" };
 
-static Device keshi_device_arg(pTHX_ SV *sv, const char *who)
+/* What an AI::MXNet::Context says; FALSE for anything else. */
+static bool keshi_read_device(pTHX_ SV *sv, Device *device)
 {
-    Device device = { 0, 0 };
     SV **type, **id;
+    device->type = device->id = 0;
     if (SvROK(sv) && sv_derived_from(sv, "AI::MXNet::Context") && SvTYPE(SvRV(sv)) == SVt_PVHV) {
         HV *hv = (HV *)SvRV(sv);
         type = hv_fetchs(hv, "device_type", 0);
@@ -275,18 +277,25 @@ static Device keshi_device_arg(pTHX_ SV *sv, const char *who)
             int i;
             for (i = 1; i <= 3; i++)
                 if (strEQ(name, KESHI_DEVICES[i]))
-                    device.type = i;
-            device.id = (I32)SvIV(*id);
+                    device->type = i;
+            device->id = (I32)SvIV(*id);
         }
     }
-    if (!device.type)
+    return device->type != 0;
+}
+
+static Device keshi_device_arg(pTHX_ SV *sv, const char *who)
+{
+    Device device;
+    if (!keshi_read_device(aTHX_ sv, &device))
         keshi_fail(aTHX_ "%s: ctx got %s, want an AI::MXNet::Context", who, keshi_kind(aTHX_ sv));
     return device;
 }
 
 static Device keshi_current_device(pTHX)
 {
-    return keshi_device_arg(aTHX_ get_sv("AI::MXNet::Context", GV_ADD), "the current context");
+    dMY_CXT;
+    return keshi_device_arg(aTHX_ GvSVn(MY_CXT.current), "the current context");
 }
 
 static Device keshi_device_of(pTHX_ const KsArray *a)

@@ -233,3 +233,20 @@ static void keshi_check_pass(pTHX_ int status, bool monitored)
     if (status != 0)
         keshi_fail_last(aTHX);
 }
+
+/* Calls a compiled graph, into what is given; all outputs, `*count` of them, in scratch. */
+static KsArray **keshi_invoke_cached(pTHX_ SV *self, size_t num_in, KsArray **in, size_t num_given, KsArray **given, size_t *count)
+{
+    KsCachedOp *op = (KsCachedOp *)keshi_graph_arg(aTHX_ self, &keshi_cached_kind, "CachedOp");
+    size_t capacity = num_given > CALL_OUTPUTS ? num_given : CALL_OUTPUTS;
+    KsArray **out = (KsArray **)keshi_scratch(aTHX_ capacity * sizeof *out);
+    Copy(given, out, num_given, KsArray *);
+    while (ks_cached_op_invoke(op, num_in, in, num_given, capacity, out, count) != 0) {
+        if (*count <= capacity)
+            keshi_fail_last(aTHX);
+        capacity = *count;
+        out = (KsArray **)keshi_scratch(aTHX_ capacity * sizeof *out);
+        Copy(given, out, num_given, KsArray *);
+    }
+    return out;
+}

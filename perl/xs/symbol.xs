@@ -267,18 +267,9 @@ PPCODE:
 void
 cached_op_call(SV *self, SV *inputs, SV *given)
 PPCODE:
-    KsCachedOp *op = (KsCachedOp *)keshi_graph_arg(aTHX_ self, &keshi_cached_kind, "CachedOp");
     Arrays in = keshi_arrays(aTHX_ inputs, "CachedOp", FALSE), into = keshi_arrays(aTHX_ given, "CachedOp: out", FALSE);
-    size_t capacity = into.n > CALL_OUTPUTS ? into.n : CALL_OUTPUTS, n = 0, i;
-    KsArray **out = (KsArray **)keshi_scratch(aTHX_ capacity * sizeof *out);
-    Copy(into.a, out, into.n, KsArray *);
-    while (ks_cached_op_invoke(op, in.n, in.a, into.n, capacity, out, &n) != 0) {
-        if (n <= capacity)
-            keshi_fail_last(aTHX);
-        capacity = n;
-        out = (KsArray **)keshi_scratch(aTHX_ capacity * sizeof *out);
-        Copy(into.a, out, into.n, KsArray *);
-    }
+    size_t n = 0, i;
+    KsArray **out = keshi_invoke_cached(aTHX_ self, in.n, in.a, into.n, into.a, &n);
     EXTEND(SP, (SSize_t)n);
     for (i = 0; i < n; i++)
         PUSHs(i < into.n ? (keshi_is_list(given) ? keshi_element(aTHX_ (AV *)SvRV(given), i) : given) : sv_2mortal(keshi_wrap(out[i])));

@@ -242,13 +242,17 @@ sub cast
 
 # -- computing
 
-sub call
+# Calls forward, with all that it returns.
+*call = \&AI::MXNet::Keshi::block_call;
+
+# What call does where there are hooks.
+sub _call_hooked
 {
     my ($self, @args) = @_;
     if (my $hooks = $self->{_forward_pre_hooks}) { $_->($self, \@args) for $hooks->values }
     my @out = $self->forward(@args);
     if (my $hooks = $self->{_forward_hooks}) { $_->($self, \@args, \@out) for $hooks->values }
-    return wantarray ? @out : $out[0];
+    return @out;
 }
 
 sub forward

@@ -15,7 +15,7 @@ extends 'AI::MXNet::Gluon::Block';
 # A block that says what it computes for arrays and for symbols alike, so that it can be traced into a graph: to find the
 # shapes of its parameters, to run compiled, to be written to a file.
 
-has [qw(_active _flags _cached_graph _cached_op _cached_op_args _in_format _out_format _plain)] =>
+has [qw(_active _flags _cached_graph _cached_op _cached_op_args _in_format _out_format _plain _own)] =>
     (is => 'rw', init_arg => undef);
 
 sub _fail { return AI::MXNet::Keshi::fail(@_) }
@@ -162,8 +162,7 @@ sub _build_cache
     }
     $self->{_cached_op_args} = \@from;
     my $nested = grep { not defined or ref or $_ } map { @$_ } @$self{qw(_in_format _out_format)};
-    my $get = AI::MXNet::Gluon::Parameter->can('data');
-    $self->{_plain} = !$nested && !grep { ref and ($_->can('data') != $get or $_->stype ne 'default') } @from;
+    $self->{_plain} = !$nested && !grep { ref and not _is_plain($_) } @from;
     $self->{_cached_op} = AI::MXNet::NDArray->CachedOp(
         $graph,
         {
@@ -175,32 +174,10 @@ sub _build_cache
     return;
 }
 
-# What the graph is called with, where nothing is nested, missing or on several contexts: one list, made at every call.
-sub _ready
-{
-    my ($self, $args) = @_;
-    return if @$args != @{ $self->{_in_format} };
-    ref eq 'AI::MXNet::NDArray' or return for @$args;
-    my @ready;
-    for my $from (@{ $self->{_cached_op_args} }) {
-        if (ref $from) {
-            my $data = $from->{_data};
-            return if not $data or @$data != 1;
-            push @ready, $data->[0];
-        } else {
-            push @ready, $args->[$from];
-        }
-    }
-    return \@ready;
-}
-
 sub _call_cached_op
 {
     my ($self, @args) = @_;
     $self->_build_cache(@args) if not $self->{_cached_op};
-    if ($self->{_plain} and my $ready = $self->_ready(\@args)) {
-        return AI::MXNet::Keshi::cached_op_call($self->{_cached_op}{handle}, $ready, []);
-    }
     my ($flat, $format) = $self->_flatten(\@args, 'input');
     _fail('Invalid input format: ' . $self->name . ' was traced for other arguments')
         if not _same_format($format, $self->{_in_format});
@@ -275,7 +252,11 @@ sub _infer_step_by_step
 
 # -- computing
 
-sub forward
+# Runs hybrid_forward, or the graph.
+*forward = \&AI::MXNet::Keshi::block_forward;
+
+# What forward does with arguments of any kind, and where parameters have no values yet, or several copies.
+sub _forward_any
 {
     my ($self, $x, @args) = @_;
     if (blessed($x)) {
@@ -283,7 +264,7 @@ sub forward
             my $ctx = $x->context;
             local $AI::MXNet::Context = $ctx;
             return $self->_call_cached_op($x, @args) if $self->{_active};
-            my @params = $self->{_reg_params}->as_list or return $self->hybrid_forward('AI::MXNet::NDArray', $x, @args);
+            my @params = $self->{_reg_params}->as_list;
             for my $i (grep { $_ % 2 } 0 .. $#params) {
                 my $param = $params[$i];
                 if (not $param->{_data} and $param->{_deferred_init}) {
@@ -292,6 +273,7 @@ sub forward
                 }
                 $params[$i] = $param->data($ctx);
             }
+            $self->_remember_own;
             return $self->hybrid_forward('AI::MXNet::NDArray', $x, @args, @params);
         }
         return $self->_trace($x, @args) if $x->isa('AI::MXNet::Symbol');
@@ -300,6 +282,31 @@ sub forward
             . (ref $x || ($x // 'undef'))
             . ']');
 }
+
+# The names and parameters that hybrid_forward is given, where each is nothing but its array.
+sub _remember_own
+{
+    my $self = shift;
+    return if grep { not _is_plain($_) } $self->{_reg_params}->values;
+    $self->{_own} = [$self->{_reg_params}->as_list];
+    return;
+}
+
+sub _is_plain
+{
+    my $param = shift;
+    return $param->can('data') == AI::MXNet::Gluon::Parameter->can('data') && $param->{stype} eq 'default';
+}
+
+sub __setattr__
+{
+    my ($self, @change) = @_;
+    delete $self->{_own};
+    return $self->SUPER::__setattr__(@change);
+}
+
+# Whoever asks for them may change them.
+before _reg_params => sub { delete $_[0]{_own} };
 
 sub hybrid_forward
 {
