@@ -82,6 +82,7 @@ INCLUDE: xs/autograd.xs
 INCLUDE: xs/custom.xs
 INCLUDE: xs/file.xs
 INCLUDE: xs/symbol.xs
+INCLUDE: xs/update.xs
 
 MODULE = AI::MXNet::Keshi  PACKAGE = AI::MXNet::Keshi
 

@@ -57,8 +57,12 @@ sub _call_all
             . ' weights, want as many of each')
         if @$indices != @$grads
         or @$indices != @$weights;
-    my @states = map { $self->_state($indices->[$_], $weights->[$_]) } 0 .. $#$indices;
-    $self->{optimizer}->update_all($indices, $weights, $grads, \@states);
+    my ($states, $synced) = @$self{qw(states states_synced)};
+    for my $i (0 .. $#$indices) {
+        my $index = $indices->[$i];
+        $self->_state($index, $weights->[$i]) if not $synced->{$index} or not exists $states->{$index};
+    }
+    $self->{optimizer}->update_all($indices, $weights, $grads, [@$states{@$indices}]);
     return;
 }
 

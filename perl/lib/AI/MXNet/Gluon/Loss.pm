@@ -80,7 +80,12 @@ sub _define
     my $meta = Mouse::Meta::Class->create(
         $class,
         superclasses => [__PACKAGE__],
-        methods => { hybrid_forward => sub { $_[0]->_check(@_[1 .. 3]); goto &$code } }
+        methods => {
+            hybrid_forward => sub {
+                $_[0]->_check(@_[1 .. 3]) if ref $_[2] ne $_[1] or ref $_[3] ne $_[1];
+                goto &$code;
+            }
+        }
     );
     $meta->add_attribute($_ => (is => 'ro', %{ $attribute{$_} })) for sort keys %attribute;
     $class->register(__PACKAGE__);

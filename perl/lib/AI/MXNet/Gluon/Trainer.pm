@@ -24,7 +24,7 @@ has _compression_params => (is => 'ro', init_arg => 'compression_params', isa =>
 has _wants_update_on_kvstore => (is => 'ro', init_arg => 'update_on_kvstore', isa => 'Maybe[Bool]');
 has [
     qw(kvstore update_on_kvstore _params _param2idx _contexts _updaters _params_to_init _kv_initialized _scale
-        _contains_sparse)
+        _contains_sparse _usual_params)
 ] => (is => 'rw', init_arg => undef);
 
 sub python_constructor_arguments
@@ -49,6 +49,7 @@ sub BUILD
             or not $param->isa('AI::MXNet::Gluon::Parameter');
     }
     $self->{_params} = \@params;
+    $self->{_usual_params} = !grep { ref !~ /^AI::MXNet::Gluon::(?:Parameter|Constant)$/ } @params;
     $self->{_param2idx} = { map { ($params[$_]->name => $_) } 0 .. $#params };
     $self->{_contains_sparse} = grep { $_->stype ne 'default' or $_->grad_stype ne 'default' } @params;
     $_->_set_trainer($self) for @params;
@@ -244,8 +245,21 @@ sub update
 sub _update
 {
     my ($self, $ignore_stale_grad) = @_;
-    my $params = $self->{_params};
     my $in_store = $self->{kvstore} && $self->{update_on_kvstore};
+    my @due = $in_store || !$self->{_usual_params} ? () : AI::MXNet::Keshi::due($self->{_params}, $ignore_stale_grad ? 1 : 0);
+    my @work = @due ? \@due : $self->_work($in_store, $ignore_stale_grad);
+    for my $place (grep { $work[$_] and @{ $work[$_][0] } } 0 .. $#work) {
+        $self->{_updaters}[$place]->call(@{ $work[$place] });
+        AI::MXNet::Keshi::used_grads($work[$place][2]);
+    }
+    return;
+}
+
+# What there is to update on each context, as lists of indices, gradients and weights; with the store's weights pulled there is nothing.
+sub _work
+{
+    my ($self, $in_store, $ignore_stale_grad) = @_;
+    my $params = $self->{_params};
     my @work;
     for my $i (0 .. $#$params) {
         my $param = $params->[$i];
@@ -264,11 +278,7 @@ sub _update
             push @{ $work[$place][2] }, $data->[$place];
         }
     }
-    for my $place (grep { $work[$_] } 0 .. $#work) {
-        $self->{_updaters}[$place]->call(@{ $work[$place] });
-        $_->_fresh_grad(0) for @{ $work[$place][2] };
-    }
-    return;
+    return @work;
 }
 
 sub _warn_stale

@@ -29,6 +29,31 @@ sub _numbers
     return @numbers;
 }
 
+# Those of many indices, as a list of lists. Without a scheduler no rate depends on the counts of others.
+my @usual = map { [$_ => __PACKAGE__->can($_)] } qw(_numbers _get_lr _get_wd _update_count);
+
+sub _all_numbers
+{
+    my ($self, $indices) = @_;
+    return map { [$self->_numbers($_)] } @$indices
+        if defined $self->{lr_scheduler}
+        or grep { $self->can($_->[0]) != $_->[1] } @usual;
+    my ($lr, $wd, $first, $last) = @$self{qw(lr wd begin_num_update num_update)};
+    my ($counts, $params) = @$self{qw(_index_update_count param_dict)};
+    my @numbers;
+    for my $index (@$indices) {
+        my $count = ++($counts->{$index} //= $first);
+        $last = $count if $count > $last;
+        my $param = $params->{$index};
+        push @numbers,
+            ref $param
+            ? [lr => $lr * $param->lr_mult, wd => $wd * $param->wd_mult]
+            : [lr => $lr * $self->_multiplier($index, 'lr_mult'), wd => $wd * $self->_multiplier($index, 'wd_mult')];
+    }
+    $self->{num_update} = $last;
+    return @numbers;
+}
+
 # Whether the rate is that of the count with this update.
 sub _counts_first { return 0 }
 
@@ -56,13 +81,15 @@ sub update_all
         if $self->can('update') != \&update
         or $self->{multi_precision} and not $self->_keeps_master;
     my %calls;
+    my @numbers = (grep { ref ne 'AI::MXNet::NDArray' } @$weights, @$grads) ? () : $self->_all_numbers($indices);
     for my $i (0 .. $#$indices) {
-        if (ref $weights->[$i] ne 'AI::MXNet::NDArray' or ref $grads->[$i] ne 'AI::MXNet::NDArray') {
+        if (not @numbers and ref $weights->[$i] ne 'AI::MXNet::NDArray' || ref $grads->[$i] ne 'AI::MXNet::NDArray') {
             $self->update($indices->[$i], $weights->[$i], $grads->[$i], $states->[$i]);
             next;
         }
         my ($operator, @states) = $self->_operator($states->[$i]);
-        push @{ $calls{$operator} }, [$weights->[$i], $grads->[$i], @states], [$self->_numbers($indices->[$i])];
+        push @{ $calls{$operator} }, [$weights->[$i], $grads->[$i], @states],
+            $numbers[$i] // [$self->_numbers($indices->[$i])];
     }
     for my $operator (sort keys %calls) {
         AI::MXNet::Keshi::update_each($operator, { $self->_constants, $self->_constants_of($operator) },
