@@ -97,16 +97,6 @@ static I32 keshi_find_name(const Name *names, size_t count, const char *s, STRLE
     return -1;
 }
 
-static const Operator *keshi_operator_named(pTHX_ const char *name)
-{
-    size_t i;
-    for (i = 0; i < keshi_num_operators; i++)
-        if (strEQ(keshi_operators[i].name, name))
-            return &keshi_operators[i];
-    keshi_fail(aTHX_ "there is no operator %s", name);
-    return NULL;
-}
-
 static AV *keshi_list_at(pTHX_ AV *av, size_t i, const char *who)
 {
     SV **element = av_fetch(av, (SSize_t)i, 0);
@@ -527,4 +517,13 @@ XS_INTERNAL(keshi_operator_method)
     if (call.num_inputs == 0 && !call.out && SvROK(ST(0)))
         keshi_push_input(aTHX_ &call, keshi_magic_of(aTHX_ ST(0), op->name));
     RETURN_SV(keshi_run(aTHX_ &call));
+}
+
+/* The operator behind the method of that name. */
+static const Operator *keshi_operator_named(pTHX_ const char *name)
+{
+    CV *cv = get_cv(form("AI::MXNet::NDArray::Base::%s", name), 0);
+    if (!cv || !CvISXSUB(cv) || CvXSUB(cv) != keshi_operator_method)
+        keshi_fail(aTHX_ "there is no operator %s", name);
+    return (const Operator *)CvXSUBANY(cv).any_ptr;
 }

@@ -89,6 +89,29 @@ pub unsafe fn gemm<T: Real>(
     c: *mut T,
     lc: Layout,
 ) {
+    // SAFETY: the caller's promise.
+    unsafe { cut(m, n, k, alpha, a, la, b, lb, beta, c, lc, true) }
+}
+
+/// The same; one of many products need not be cut in `halves` where it is small.
+///
+/// # Safety
+/// As [`fn@gemm`].
+#[allow(clippy::too_many_arguments)]
+unsafe fn cut<T: Real>(
+    m: usize,
+    n: usize,
+    k: usize,
+    alpha: T,
+    a: *const T,
+    la: Layout,
+    b: *const T,
+    lb: Layout,
+    beta: T,
+    c: *mut T,
+    lc: Layout,
+    halves: bool,
+) {
     if m == 0 || n == 0 {
         return;
     }
@@ -122,8 +145,15 @@ pub unsafe fn gemm<T: Real>(
             tn = tn.div_ceil(2).next_multiple_of(16)
         }
     }
+    // A small product in halves, which a helper is worth that is awake.
+    let halved = halves && m <= tm && n <= tn && work > 2 * SMALL;
+    if halved && n.is_multiple_of(32) {
+        tn = n / 2;
+    } else if halved {
+        tm = m.div_ceil(2);
+    }
     let down = m.div_ceil(tm);
-    par::chunks(down * n.div_ceil(tn), 1, |_, r| {
+    let tiles = |_: usize, r: std::ops::Range<usize>| {
         for tile in r {
             let (i, j) = (tile % down * tm, tile / down * tn);
             let (rows, cols) = (tm.min(m - i), tn.min(n - j));
@@ -144,7 +174,9 @@ pub unsafe fn gemm<T: Real>(
                 )
             }
         }
-    });
+    };
+    let count = down * n.div_ceil(tn);
+    par::chunks(count, if halved && !par::awake() { count } else { 1 }, tiles);
 }
 
 /// `count` products of one size, at fixed distances from each other; the products may run at the same time.
@@ -173,7 +205,7 @@ pub unsafe fn gemm_batch<T: Real>(
         for i in r {
             let [oa, ob, oc] = place(i);
             // SAFETY: the caller's promise.
-            unsafe { gemm(m, n, k, alpha, a.at(oa), la, b.at(ob), lb, beta, c.at(oc), lc) }
+            unsafe { cut(m, n, k, alpha, a.at(oa), la, b.at(ob), lb, beta, c.at(oc), lc, count == 1) }
         }
     });
 }

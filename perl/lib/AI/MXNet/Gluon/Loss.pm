@@ -29,6 +29,19 @@ sub _mean
     return $F->mean($self->_weighted($F, $loss, $sample_weight), axis => $self->{batch_axis}, exclude => 1);
 }
 
+# Whether one number is left for each sample when an axis of an array is gone, so that its mean would be itself.
+sub _is_single
+{
+    my ($self, $F, $x, $axis, $sample_weight) = @_;
+    return
+           $F eq 'AI::MXNet::NDArray'
+        && !defined $sample_weight
+        && $self->{batch_axis} == 0
+        && ($axis == -1 || $axis == 1)
+        && @{ $x->shape } == 2
+        && ($self->{weight} // 1) == 1;
+}
+
 # Labels in the shape of what is predicted.
 sub _like
 {
@@ -130,6 +143,7 @@ for my $name (qw(SoftmaxCrossEntropyLoss SoftmaxCELoss)) {
             my ($self, $F, $x, $y, $weight) = @_;
             my $axis = $self->{axis};
             $x = $F->log_softmax($x, axis => $axis) if not $self->{from_logits};
+            return -$F->pick($x, $y, axis => $axis) if $self->{sparse_label} and $self->_is_single($F, $x, $axis, $weight);
             my $log =
                   $self->{sparse_label}
                 ? $F->pick($x, $y, axis => $axis, keepdims => 1)

@@ -45,10 +45,11 @@ sub _all_numbers
         my $count = ++($counts->{$index} //= $first);
         $last = $count if $count > $last;
         my $param = $params->{$index};
-        push @numbers,
-            ref $param
-            ? [lr => $lr * $param->lr_mult, wd => $wd * $param->wd_mult]
-            : [lr => $lr * $self->_multiplier($index, 'lr_mult'), wd => $wd * $self->_multiplier($index, 'wd_mult')];
+        my ($of_lr, $of_wd) =
+              ref $param
+            ? ($param->lr_mult, $param->wd_mult)
+            : ($self->_multiplier($index, 'lr_mult'), $self->_multiplier($index, 'wd_mult'));
+        push @numbers, [lr => $lr * $of_lr, wd => $wd * $of_wd];
     }
     $self->{num_update} = $last;
     return @numbers;
