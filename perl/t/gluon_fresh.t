@@ -62,8 +62,11 @@ for my $hybrid (0, 1) {
     $_->reset_ctx(ctx => mx->cpu(1)) for $net->collect_params->values;
     is($net->($x->as_in_context(mx->cpu(1)))->context . '', 'cpu(1)', "$how: reset_ctx");
     $_->reset_ctx(ctx => [mx->cpu(0), mx->cpu(1)]) for $net->collect_params->values;
-    is(join(' ', map { $net->($x->as_in_context($_))->context } mx->cpu(0), mx->cpu(1)),
-        'cpu(0) cpu(1)', "$how: two contexts");
+    is(
+        join(' ', map { $net->($x->as_in_context($_))->context } mx->cpu(0), mx->cpu(1)),
+        'cpu(0) cpu(1)',
+        "$how: two contexts"
+    );
     $net->weight->list_data->[1]->set(0);
     is_close($net->($x), [6], "$how: the first has its copy");
     is_close($net->($x->as_in_context(mx->cpu(1))), [0], "$how: and the second");
@@ -90,7 +93,8 @@ for my $hybrid (0, 1) {
     my $net = dense();
     $net->($x);
     $net->weight->reset_ctx(ctx => mx->cpu(1));
-    dies_with(sub { $net->($x) }, qr/was not initialized on context cpu\(0\).*cpu\(1\)/, 'the other context is refused');
+    dies_with(sub { $net->($x) }, qr/was not initialized on context cpu\(0\).*cpu\(1\)/,
+        'the other context is refused');
 }
 
 # -- blocks that change
@@ -257,8 +261,7 @@ sub trained
 {
     my $net = dense();
     my $trainer = gluon->Trainer($net->collect_params, 'halved', { learning_rate => 1 });
-    is_close(trained($net, $trainer),
-        [0.5, 1], 'an optimizer with a rate of its own');
+    is_close(trained($net, $trainer), [0.5, 1], 'an optimizer with a rate of its own');
 }
 
 {

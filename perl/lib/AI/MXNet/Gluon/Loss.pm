@@ -143,7 +143,8 @@ for my $name (qw(SoftmaxCrossEntropyLoss SoftmaxCELoss)) {
             my ($self, $F, $x, $y, $weight) = @_;
             my $axis = $self->{axis};
             $x = $F->log_softmax($x, axis => $axis) if not $self->{from_logits};
-            return -$F->pick($x, $y, axis => $axis) if $self->{sparse_label} and $self->_is_single($F, $x, $axis, $weight);
+            return -$F->pick($x, $y, axis => $axis)
+                if $self->{sparse_label} and $self->_is_single($F, $x, $axis, $weight);
             my $log =
                   $self->{sparse_label}
                 ? $F->pick($x, $y, axis => $axis, keepdims => 1)

@@ -246,7 +246,8 @@ sub _update
 {
     my ($self, $ignore_stale_grad) = @_;
     my $in_store = $self->{kvstore} && $self->{update_on_kvstore};
-    my @due = $in_store || !$self->{_usual_params} ? () : AI::MXNet::Keshi::due($self->{_params}, $ignore_stale_grad ? 1 : 0);
+    my @due =
+        $in_store || !$self->{_usual_params} ? () : AI::MXNet::Keshi::due($self->{_params}, $ignore_stale_grad ? 1 : 0);
     my @work = @due ? \@due : $self->_work($in_store, $ignore_stale_grad);
     for my $place (grep { $work[$_] and @{ $work[$_][0] } } 0 .. $#work) {
         $self->{_updaters}[$place]->call(@{ $work[$place] });

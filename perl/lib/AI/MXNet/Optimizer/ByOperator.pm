@@ -46,7 +46,7 @@ sub _all_numbers
         $last = $count if $count > $last;
         my $param = $params->{$index};
         my ($of_lr, $of_wd) =
-              ref $param
+            ref $param
             ? ($param->lr_mult, $param->wd_mult)
             : ($self->_multiplier($index, 'lr_mult'), $self->_multiplier($index, 'wd_mult'));
         push @numbers, [lr => $lr * $of_lr, wd => $wd * $of_wd];
