@@ -7,7 +7,7 @@ use IPC::Open2;
 
 # Starts workers and asks them for times: the protocol is written down in peer.py.
 
-our @EXPORT_OK = qw(start ask median);
+our @EXPORT_OK = qw(start ask peak median);
 
 my $root = "$FindBin::Bin/../..";
 our @KESHI = ($^X, "-I$root/perl/blib/lib", "-I$root/perl/blib/arch", "$FindBin::Bin/keshi_worker.pl");
@@ -29,6 +29,17 @@ sub ask
     $in->flush;
     my (undef, @answer) = split ' ', readline($out) // '';
     return @answer;
+}
+
+# The kB that a process of its own takes at most, from its start to the end of so many calls; nothing if it does not come up.
+sub peak
+{
+    my ($command, $workload, $calls) = @_;
+    my $worker = start(@$command) or return;
+    my ($peak) = ask($worker, $workload, "$calls peak");
+    close $_ for @$worker;
+    wait;
+    return $peak;
 }
 
 sub median

@@ -346,7 +346,14 @@ $| = 1;
 print "ready\n";
 my ($name, $call, $base) = ('');
 while (my $line = <STDIN>) {
-    my ($wanted, $seconds) = split ' ', $line;
+    my ($wanted, $seconds, $peak) = split ' ', $line;
+    if ($peak) {
+        $call = make($wanted);
+        $call->() for 1 .. $seconds;
+        AI::MXNet::NDArray->waitall;
+        print "$wanted ", status('VmHWM'), "\n";
+        next;
+    }
     if ($wanted ne $name) {
         undef $call;
         AI::MXNet::NDArray->waitall;

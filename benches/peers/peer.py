@@ -1,7 +1,8 @@
 """What every Python worker shares: the protocol, and how one workload is timed.
 
 A worker reads lines `NAME SECONDS` and answers `NAME TIME PEAK`: seconds of one call, on average over as many calls as
-SECONDS allow, and the kB by which memory grew at most meanwhile; `NAME -` where the library has no such thing.
+SECONDS allow, and the kB by which memory grew at most meanwhile; `NAME -` where the library has no such thing. `NAME CALLS peak` makes
+that many calls and answers `NAME PEAK`: the kB that the whole process took at most, since it was started if that is the first line.
 """
 
 import gc
@@ -78,7 +79,14 @@ def serve(make, finish=lambda: None):
     name, call = None, None
     print("ready", flush=True)
     for line in sys.stdin:
-        wanted, seconds = line.split()
+        wanted, seconds, *peak = line.split()
+        if peak:
+            call = make(wanted)
+            for _ in range(int(seconds)):
+                call()
+            finish()
+            print(wanted, status("VmHWM"), flush=True)
+            continue
         if wanted != name:
             call = None
             gc.collect()

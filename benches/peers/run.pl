@@ -1,6 +1,7 @@
 #!/usr/bin/env perl
 # Times Keshi beside its peers, in turn in one run, workload by workload, and prints the ratios of the medians.
 # usage: run.pl [--rounds N] [--seconds S] [--python PYTHON] [--rust WORKER] [--only REGEX] [--report FILE]
+#        [--table measured|networks|peaks]... (all three if none is named)
 use strict;
 use warnings;
 use FindBin;
@@ -10,15 +11,17 @@ use Time::HiRes qw(sleep);
 use lib $FindBin::Bin;
 use Workers qw(median);
 
-my ($rounds, $seconds, $python, $only, $report, $rust) = (5, 0.1, 'python3', '.', undef, undef);
+my ($rounds, $seconds, $python, $only, $report, $rust, @tables) = (5, 0.1, 'python3', '.', undef, undef);
 GetOptions(
     'rounds=i' => \$rounds,
     'seconds=f' => \$seconds,
     'python=s' => \$python,
     'only=s' => \$only,
     'report=s' => \$report,
-    'rust=s' => \$rust
+    'rust=s' => \$rust,
+    'table=s' => \@tables
 ) or die "see the head of $0\n";
+my %wanted = map { $_ => 1 } @tables ? @tables : qw(measured networks peaks);
 
 my $root = "$FindBin::Bin/../..";
 my @torch = ($python, "$FindBin::Bin/torch_worker.py");
@@ -172,12 +175,15 @@ sub human
     return $time < 1e-3 ? sprintf '%.2f us', $time * 1e6 : sprintf '%.2f ms', $time * 1e3;
 }
 
-my %limit = $rust ? map { $_ => 1 / (ask('rust', "limit:$_"))[0] } qw(copy read fma) : ();
+my %limit =
+    $rust && ($wanted{measured} || $wanted{networks})
+    ? map { $_ => 1 / (ask('rust', "limit:$_"))[0] } qw(copy read fma)
+    : ();
 my $limits =
-    $rust
+    %limit
     ? sprintf 'copy %.0f GB/s, read %.0f GB/s, fused multiply-add %.0f GFLOP/s', @limit{qw(copy read fma)}
     : '';
-print "limits: $limits\n" if $rust;
+print "limits: $limits\n" if %limit;
 
 # Measures the workloads and returns the table for the report. Columns are worker, heading, and what is added to a workload's name;
 # the first is ours, and the ratios are of it to those that follow with a third heading, in the order of a workload's goals.
@@ -236,25 +242,66 @@ sub table
     return join('', map { '| ' . join(' | ', @$_) . " |\n" } \@head, [map { '---' } @head], @rows) . "\n$mean";
 }
 
-my $measured = table(
-    [
-        [keshi => 'Keshi', ''],
-        $rust ? [rust => 'from Rust', ''] : (),
-        [mxnet => 'MXNet', '', 'of MXNet'],
-        [torch => 'PyTorch', '', 'of PyTorch']
-    ],
-    @workloads
+# What whole processes take: libraries, network and steps; in brackets what that is more than the same process with one small sum.
+sub peaks
+{
+    my @columns = ([keshi => 'Keshi'], [mxnet => 'MXNet'], [torch => 'PyTorch']);
+    my @rows;
+    my %least;
+    for my $row (
+        ['add2', 'the library loaded, and a + b, 2x2', 1],
+        ['mlp', '20 training steps, MLP 784-128-64-10, batch 100', 20],
+        ['mlp:hybrid', 'the same, hybridized', 20],
+        ['lenet', '20 training steps, LeNet, batch 256', 20],
+        ['lenet:hybrid', 'the same, hybridized', 20],
+        )
+    {
+        my ($workload, $what, $calls) = @$row;
+        my @cells;
+        for my $worker (map { $_->[0] } @columns) {
+            my @rounds = $workload =~ /:/ && $worker eq 'torch' ? () : 1 .. $rounds;
+            my @peaks = grep { $_ } map { Workers::peak($command{$worker}, $workload, $calls) } @rounds;
+            my $peak = @peaks ? median(@peaks) / 1024 : undef;
+            $least{$worker} //= $peak;
+            push @cells,
+                  !defined $peak ? ''
+                : $calls == 1 ? sprintf '%.0f', $peak
+                : sprintf '%.0f (%.0f)', $peak, $peak - $least{$worker};
+        }
+        printf "%-64s %12s %12s %12s\n", $what, @cells;
+        push @rows, [$what, @cells];
+    }
+    return join '', map { '| ' . join(' | ', @$_) . " |\n" } ['peak, MB', map { $_->[1] } @columns],
+        [map { '---' } 0 .. @columns], @rows;
+}
+
+my %table = (
+    measured => sub {
+        return table(
+            [
+                [keshi => 'Keshi', ''],
+                $rust ? [rust => 'from Rust', ''] : (),
+                [mxnet => 'MXNet', '', 'of MXNet'],
+                [torch => 'PyTorch', '', 'of PyTorch']
+            ],
+            @workloads
+        );
+    },
+    networks => sub {
+        return table(
+            [
+                [keshi => 'hybridized', ':hybrid'],
+                [plain => 'call by call', '', 'of call by call'],
+                [torch => 'PyTorch', '', 'of PyTorch'],
+                [compiled => 'torch.compile', ':compiled', 'of torch.compile'],
+                [onnx => 'ONNX Runtime', '', 'of ONNX Runtime']
+            ],
+            @networks
+        );
+    },
+    peaks => \&peaks
 );
-my $networks = table(
-    [
-        [keshi => 'hybridized', ':hybrid'],
-        [plain => 'call by call', '', 'of call by call'],
-        [torch => 'PyTorch', '', 'of PyTorch'],
-        [compiled => 'torch.compile', ':compiled', 'of torch.compile'],
-        [onnx => 'ONNX Runtime', '', 'of ONNX Runtime']
-    ],
-    @networks
-);
+my %made = map { $wanted{$_} ? ($_ => $table{$_}->()) : () } qw(measured networks peaks);
 
 # A table takes the place of the one between its two marks.
 if ($report) {
@@ -265,15 +312,16 @@ if ($report) {
     open my $cpu, '<', '/proc/cpuinfo' or die "cpuinfo: $!\n";
     my ($model) = map { /^model name\s*:\s*(.*)/ ? $1 : () } <$cpu>;
     my @now = localtime;
-    my $about = sprintf "%04d-%02d-%02d, %s, %s threads; perl %vd, %s. Limits: %s. Medians of %d rounds.\n\n",
-        $now[5] + 1900, $now[4] + 1, $now[3], $model, $ENV{KESHI_NUM_THREADS}, $^V, $versions, $limits, $rounds;
+    my $about = sprintf "%04d-%02d-%02d, %s, %s threads; perl %vd, %s.%s Medians of %d rounds.\n\n",
+        $now[5] + 1900, $now[4] + 1, $now[3], $model, $ENV{KESHI_NUM_THREADS}, $^V, $versions,
+        length $limits ? " Limits: $limits." : '', $rounds;
     open my $in, '<', $report or die "$report: $!\n";
     my $text = do { local $/ = undef; <$in> };
     close $in;
 
-    for (['measured', 'end', $measured], ['networks', 'end of networks', $networks]) {
-        my ($begin, $end, $table) = @$_;
-        $text =~ s/(<!-- $begin -->\n).*(<!-- $end -->)/$1\n$about$table\n$2/s
+    my %end = (measured => 'end', networks => 'end of networks', peaks => 'end of peaks');
+    for my $begin (sort keys %made) {
+        $text =~ s/(<!-- $begin -->\n).*(<!-- $end{$begin} -->)/$1\n$about$made{$begin}\n$2/s
             or die "$report has no marks for the table of $begin\n";
     }
     open my $out, '>', $report or die "$report: $!\n";
