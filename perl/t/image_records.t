@@ -454,6 +454,93 @@ is_deeply(
 is_deeply([AI::MXNet::IO::Boxes::seen([0.5, 0, 1, 1], [[7, 0.25, 0, 0.65, 1]])], [], 'unless its middle is outside');
 is_deeply(AI::MXNet::IO::Boxes::through([0, 0, 0.5, 2], [0.5, 0.5, 1, 1]), [0.25, 1, 0.5, 2], 'a window in a window');
 
+# -- pictures that keep their ratio: what MXNet makes of sizes, the last two of which float64 would have otherwise
+
+my %sized = (
+    shrink => [
+        [20, 30, 20, 30],
+        [40, 25, 40, 25],
+        [64, 64, 40, 40],
+        [50, 100, 30, 60],
+        [33, 61, 32, 60],
+        [21, 116, 10, 59],
+        [36, 88, 24, 60]
+    ],
+    fit => [
+        [20, 30, 40, 60],
+        [40, 25, 40, 25],
+        [10, 12, 40, 48],
+        [30, 40, 40, 53],
+        [7, 40, 10, 60],
+        [21, 116, 10, 59],
+        [36, 88, 24, 60]
+    ],
+);
+for my $mode (sort keys %sized) {
+    my @sizes = @{ $sized{$mode} };
+    my @whole = map { picture(@$_[0, 1], 3) + 1 } @sizes;
+    my $writer = mx->recordio->MXRecordIO("$dir/$mode.rec", 'w');
+    for my $i (0 .. $#whole) {
+        my $header = AI::MXNet::IRHeader->new(0, [2, 5, $i, 0.25, 0.25, 0.5, 0.5], $i, 0);
+        $writer->write(mx->recordio->pack_img($header, $whole[$i], img_fmt => '.png'));
+    }
+    undef $writer;
+    my $read = sub {
+        my $iter = mx->io->ImageDetRecordIter(
+            {
+                path_imgrec => "$dir/$mode.rec",
+                data_shape => [3, 40, 60],
+                batch_size => scalar @sizes,
+                resize_mode => $mode,
+                @_
+            }
+        );
+        my $batch = $iter->next;
+        return ($batch->data->[0], $batch->label->[0]);
+    };
+    my ($data, $labels) = $read->();
+    my $lie = sub {
+        my ($planes, $i) = @_;
+        return $planes->at($i)->slice_axis(axis => 1, begin => 0, end => $sizes[$i][2])
+            ->slice_axis(axis => 2, begin => 0, end => $sizes[$i][3]);
+    };
+    for my $i (0 .. $#sizes) {
+        my ($from, @to) = ("$sizes[$i][0]x$sizes[$i][1]", @{ $sizes[$i] }[2, 3]);
+        is_close(
+            $labels->at($i),
+            [3, @to, 7, 2, 5, $i, 0.25, 0.25, 0.5, 0.5],
+            "$mode of $from: the size, and boxes as they were"
+        );
+        my $want = $image->imresize($whole[$i], $to[1], $to[0], 1)->transpose([2, 0, 1])->astype('float32');
+        is_close($lie->($data, $i), $want, 'the picture at the top left');
+        is_close($data->at($i)->sum, $want->sum, 'and nothing beside it');
+    }
+    my ($mirrored) = $read->(rand_mirror_prob => 1);
+    is_close($lie->($mirrored, 2), nd->reverse($lie->($data, 2), axis => 2), 'mirrored where it lies');
+    my ($normed) = $read->(mean_r => 10, mean_b => 30, std_r => 2, scale => 3);
+    is_close(
+        $normed->at(5)->slice_axis(axis => 1, begin => 39, end => 40)->slice_axis(axis => 2, begin => 59, end => 60),
+        [-15, 0, -90],
+        'black is scaled as all else'
+    );
+    my ($lighter) = $read->(max_random_illumination => 80, random_illumination_prob => 1);
+    is_close($lighter->at(5)->slice_axis(axis => 1, begin => 10, end => 40), [(0) x (3 * 30 * 60)], 'but stays black');
+    srand 5;
+    my ($cut, $about) = $read->(rand_crop_prob => 1, min_crop_scales => 0.5, max_crop_scales => 0.5);
+    my $row = $about->at(2)->aspdl;
+    my ($height, $width) = map { $row->at($_) } 1, 2;
+    my @side = map { $_ / 2 } @{ $sizes[2] }[0, 1];
+    my $ratio = $mode eq 'fit' ? (sort { $a <=> $b } 40 / $side[0], 60 / $side[1])[0] : 1;
+    cmp_ok(abs($height - $ratio * $side[0]) + abs($width - $ratio * $side[1]), '<', 2 + 2 * $ratio, "$mode of a part");
+    ok($cut->at(2)->slice_axis(axis => 1, begin => $height - 1, end => $height)->max->asscalar > 0,
+        'fills what is told');
+}
+dies_with(
+    sub { mx->io->ImageDetRecordIter({ %bright, resize_mode => 'grow' }) },
+    qr/resize_mode got grow, want force or shrink or fit/,
+    'another way to resize'
+);
+
 # -- reading ahead
 
 {

@@ -40,6 +40,8 @@ pub struct Place {
     pub window: Option<Window>,
     /// How the picture is turned and sheared before it is cut.
     pub turn: Option<Turn>,
+    /// Height and width, at most the frame's, of the corner of it at the top left that the picture fills; what is beside it is 0.
+    pub corner: Option<[usize; 2]>,
 }
 
 /// A picture turned or sheared around its middle, with its size kept.
@@ -204,9 +206,10 @@ impl Sheet {
     }
 }
 
-/// The file as the pixels of the frame, still unmirrored.
+/// The file as the pixels of the frame, or of its corner, still unmirrored.
 fn framed(file: &[u8], frame: &Frame, place: Place) -> Result<Sheet> {
     let mut sheet = Sheet::decoded(file, frame.colour)?;
+    let [height, width] = place.corner.unwrap_or([frame.height, frame.width]);
     if frame.shorter > 0 {
         sheet = sheet.shortened(frame.shorter, frame.interp)?;
     }
@@ -214,9 +217,10 @@ fn framed(file: &[u8], frame: &Frame, place: Place) -> Result<Sheet> {
         sheet = sheet.turned(turn, frame.interp);
     }
     if let Some(window) = place.window {
-        return sheet.part(window)?.resized(frame.height, frame.width, frame.interp);
+        return sheet.part(window)?.resized(height, width, frame.interp);
     }
-    if frame.whole { sheet.resized(frame.height, frame.width, frame.interp) } else { sheet.cut(frame, place) }
+    let frame = &Frame { height, width, ..*frame };
+    if frame.whole { sheet.resized(height, width, frame.interp) } else { sheet.cut(frame, place) }
 }
 
 /// Fills `out` with planes, picture by picture: `value(channel, byte)` of every pixel. Fails with the first picture that cannot be had.
@@ -238,8 +242,10 @@ pub fn load<T: Elem>(
                 for c in 0..planes {
                     // SAFETY: this plane is this chunk's.
                     let to = unsafe { out.sub((i * planes + c) * plane, plane).slice_mut::<T>() };
-                    for (row, to) in sheet.pixels.chunks_exact(width * planes).zip(to.chunks_exact_mut(width))
-                    {
+                    let mut rows = to.chunks_exact_mut(width);
+                    for (row, to) in sheet.pixels.chunks_exact(sheet.width * planes).zip(&mut rows) {
+                        let (to, beside) = to.split_at_mut(sheet.width);
+                        beside.fill(value(c, 0));
                         let bytes = row[c..].iter().step_by(planes).map(|&b| value(c, b));
                         if place.mirrored {
                             to.iter_mut().rev().zip(bytes).for_each(|(t, v)| *t = v);
@@ -247,6 +253,7 @@ pub fn load<T: Elem>(
                             to.iter_mut().zip(bytes).for_each(|(t, v)| *t = v);
                         }
                     }
+                    rows.for_each(|below| below.fill(value(c, 0)));
                 }
             }
             Err(e) => {
@@ -316,6 +323,16 @@ mod tests {
         assert!(run(&[file(4, 9)], &huge, &[Place::default()]).is_err());
         let short = Frame { shorter: 2, ..FRAME };
         assert_eq!(run(&[file(4, 6)], &short, &[Place::default()]).unwrap()[12..], [0, 2, 4, 20, 22, 24]);
+    }
+
+    #[test]
+    fn pictures_may_fill_a_corner_only() {
+        let corner = |h, w, mirrored| Place { corner: Some([h, w]), mirrored, ..Place::default() };
+        let blue = |place| run(&[file(2, 2)], &FRAME, &[place]).unwrap()[12..].to_vec();
+        assert_eq!(blue(corner(2, 2, false)), [0, 1, 0, 10, 11, 0]);
+        assert_eq!(blue(corner(2, 2, true)), [1, 0, 0, 11, 10, 0]);
+        assert_eq!(blue(corner(1, 1, false)), [0; 6]);
+        assert_eq!(blue(corner(1, 3, true)), [1, 0, 0, 0, 0, 0]);
     }
 
     #[test]

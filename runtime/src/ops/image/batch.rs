@@ -27,6 +27,7 @@ params! {
         turn: Vec<f64> = Vec::new(), "for each picture the matrix, by rows, that takes a pixel's distance from the middle to where it comes from; none for no turning";
         fill: i64 = 127, "pixels where a window reaches beyond its picture, or a turned one does not";
         mirror: Ints = Ints::new(), "for each picture whether it is mirrored; none for no";
+        sizes: Ints = Ints::new(), "for each picture height and width of what it fills of the frame, from the top left, beside which pixels are 0; none for all of it";
         mean: Vec<f64> = Vec::new(), "what is subtracted from each channel; none for 0";
         std: Vec<f64> = Vec::new(), "what each channel is then divided by; none for 1";
         scale: f64 = 1.0, "factor of what results";
@@ -58,6 +59,7 @@ fn shape(s: &mut Shapes<'_>) -> Result<()> {
         ("window", p.window.len(), 4 * dims[0]),
         ("turn", p.turn.len(), 4 * dims[0]),
         ("mirror", p.mirror.len(), dims[0]),
+        ("sizes", p.sizes.len(), 2 * dims[0]),
         ("mean", p.mean.len(), dims[1]),
         ("std", p.std.len(), dims[1]),
     ] {
@@ -72,6 +74,11 @@ fn shape(s: &mut Shapes<'_>) -> Result<()> {
     }
     if let Some(v) = p.turn.iter().find(|v| !v.is_finite()) {
         bail!(Param, "turn got {v}, want finite numbers");
+    }
+    if let Some(s) =
+        p.sizes.chunks(2).find(|s| !((1..=p.height).contains(&s[0]) && (1..=p.width).contains(&s[1])))
+    {
+        bail!(Param, "sizes got {}x{}, want from 1x1 to {}x{}", s[0], s[1], p.height, p.width);
     }
     if !(0..=255).contains(&p.fill) {
         bail!(Param, "fill got {}, want 0 to 255", p.fill);
@@ -95,7 +102,8 @@ fn place(p: &Batch, i: usize) -> Place {
     let fill = p.fill as u8;
     let window = four(&p.window).map(|edges| Window { edges, fill });
     let turn = four(&p.turn).map(|back| Turn { back, fill });
-    Place { across: p.across.get(i).copied(), down: p.down.get(i).copied(), mirrored, window, turn }
+    let corner = p.sizes.get(2 * i..2 * i + 2).map(|s| [s[0] as usize, s[1] as usize]);
+    Place { across: p.across.get(i).copied(), down: p.down.get(i).copied(), mirrored, window, turn, corner }
 }
 
 fn run(r: &Run<'_>) -> Result<()> {

@@ -8,6 +8,10 @@ use List::Util qw(max min);
 # picture; an object is a class, its box, and whatever else.
 
 sub uniform { my ($from, $to) = @_; return $from + ($to - $from) * rand }
+sub rounded { my $x = shift; return int($x + ($x < 0 ? -0.5 : 0.5)) }
+
+# How many pixels lie between two edges.
+sub pixels { my ($from, $to, $side) = @_; return rounded($to * $side) - rounded($from * $side) }
 sub area { my $box = shift; return ($box->[2] - $box->[0]) * ($box->[3] - $box->[1]) }
 
 sub shared

@@ -144,6 +144,9 @@ Pictures with boxes, squeezed into that shape. A record's labels are the width o
 more), the rest of the header, and objects: class, left, top, right, bottom, as parts of the picture. A row of labels is channels,
 height, width, the number of labels, the labels, and C<label_pad_value> (-1) up to the longest, or to C<label_pad_width>.
 
+C<< resize_mode => 'shrink' >> and C<'fit'> keep the ratio of a picture's sides: it lies at the top left, black beside it, and height and
+width in its row of labels are its own. C<fit> makes it as large as it can be, C<shrink> never larger than it is; C<force> squeezes.
+
 Hue, saturation, lightness and contrast change by at most C<max_random_hue>, C<max_random_saturation>, C<max_random_illumination> and
 C<max_random_contrast>, with the chances C<random_hue_prob> and so on. Each picture is mirrored with the chance C<rand_mirror_prob>. With C<rand_pad_prob> it gets a border of C<fill_value> (127), up to
 C<max_pad_scale> times as wide and high. With C<rand_crop_prob> a window is cut out of it: each of C<num_crop_sampler> samplers draws up

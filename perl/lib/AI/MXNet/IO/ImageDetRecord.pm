@@ -2,7 +2,7 @@ package AI::MXNet::IO::ImageDetRecord;
 use 5.014;
 use strict;
 use warnings;
-use List::Util qw(max);
+use List::Util qw(max min);
 use Mouse;
 use AI::MXNet::IO::Boxes;
 use AI::MXNet::IO::ImageRecord;
@@ -26,7 +26,7 @@ after _open => sub {
         for qw(rand_mirror_prob rand_crop_prob rand_pad_prob emit_overlap_thresh),
         map { "random_${_}_prob" } qw(hue saturation illumination contrast);
     $self->_one_of(crop_emit_mode => qw(center overlap));
-    $self->_one_of(resize_mode => qw(force));
+    $self->_one_of(resize_mode => qw(force shrink fit));
     $self->_fail('max_pad_scale got ' . $self->_number(max_pad_scale => 1) . ', want at least 1')
         if $self->_number(max_pad_scale => 1) < 1;
     $self->_samplers([map { $self->_sampler($_) } 0 .. $self->_number(num_crop_sampler => 1) - 1]);
@@ -89,7 +89,7 @@ sub _frame { my $self = shift; return ($self->SUPER::_frame, whole => 1, fill =>
 sub _chances
 {
     my ($self, $files, $labels) = @_;
-    return () if not $labels;
+    return $self->_corners($files) if not $labels;
     my @chances = map { $self->_chance($_) } qw(rand_mirror_prob rand_pad_prob rand_crop_prob);
     my $aspects = $chances[1] || $chances[2] ? [map { $_->[1] / $_->[0] } $self->_sizes($files)] : [];
     my (@mirror, @windows);
@@ -113,7 +113,33 @@ sub _chances
         $labels->[$i] = [@$head, map { @$_ } @objects];
         push @windows, @$window;
     }
-    return (mirror => \@mirror, @$aspects ? (window => \@windows) : ());
+    return (mirror => \@mirror, @$aspects ? (window => \@windows) : (), $self->_corners($files, \@windows));
+}
+
+# With another resize_mode than force pictures keep their ratio, and lie in the corner of a black frame: heights and widths there, of
+# the pictures or of windows of them. `fit` makes them as large as they can be, `shrink` smaller only. In float32, as MXNet has it.
+sub _corners
+{
+    my ($self, $files, $windows) = @_;
+    my $mode = $self->_one_of(resize_mode => qw(force shrink fit));
+    return if $mode eq 'force';
+    my $single = sub { return unpack 'f', pack 'f', $_[0] };
+    my (undef, @frame) = @{ $self->_data_shape };
+    my @corners;
+    my @sizes = $self->_sizes($files);
+    for my $i (0 .. $#sizes) {
+        my @size = AI::MXNet::IO::Crop::shortened(@{ $sizes[$i] }, $self->_number(resize => -1));
+        if ($windows) {
+            my ($left, $top, $right, $bottom) = @$windows[4 * $i .. 4 * $i + 3];
+            @size = map { max(1, $_) } AI::MXNet::IO::Boxes::pixels($top, $bottom, $size[0]),
+                AI::MXNet::IO::Boxes::pixels($left, $right, $size[1]);
+        }
+        my $ratio = min(map { $single->($frame[$_] / $size[$_]) } 0, 1);
+        push @corners, $mode eq 'shrink' && $ratio >= 1
+            ? @size
+            : map { max(1, min($frame[$_], int $single->($ratio * $size[$_]))) } 0, 1;
+    }
+    return (sizes => \@corners);
 }
 
 # Colours change with chances of their own.
@@ -160,14 +186,32 @@ sub _objects
     return ([@$label[0 .. $header - 1]], @objects);
 }
 
-# Channels, height, width and number of labels, the labels, and label_pad_value.
+# Beside its corner a picture stays black.
+sub _coloured
+{
+    my ($self, $planes, $draws, $sizes) = @_;
+    $planes = $self->SUPER::_coloured($planes, $draws);
+    return $planes if not $sizes;
+    my ($channels, @frame) = @{ $self->_data_shape };
+    my $black = $self->SUPER::_coloured(AI::MXNet::NDArray->zeros([1, $channels, @frame]), {});
+    my $corners = AI::MXNet::NDArray->array($sizes)->reshape([-1, 2, 1, 1]);
+    my ($rows, $columns) = map { AI::MXNet::NDArray->arange(stop => $_) } @frame;
+    my $inside =
+        ($rows->reshape([1, 1, -1, 1]) < $corners->slice_axis(axis => 1, begin => 0, end => 1)) *
+        ($columns->reshape([1, 1, 1, -1]) < $corners->slice_axis(axis => 1, begin => 1, end => 2));
+    return $planes * $inside + $black * (1 - $inside);
+}
+
+# Channels, height and width that the picture has, number of labels, the labels, and label_pad_value.
 sub _label_rows
 {
-    my ($self, $labels) = @_;
+    my ($self, $labels, $sizes) = @_;
     my ($width, $pad) = ($self->_label_shape->[0], $self->_number(label_pad_value => -1));
     my @rows;
-    for my $label (@$labels) {
-        my @row = (@{ $self->_data_shape }, scalar @$label, @$label);
+    my ($channels, @frame) = @{ $self->_data_shape };
+    for my $i (0 .. $#$labels) {
+        my $label = $labels->[$i];
+        my @row = ($channels, $sizes ? @$sizes[2 * $i, 2 * $i + 1] : @frame, scalar @$label, @$label);
         push @rows, [@row, ($pad) x ($width - @row)];
     }
     return @rows;

@@ -297,6 +297,7 @@ sub _begin
     return {
         rows => $rows,
         labels => \@labels,
+        sizes => $with{sizes},
         colours => $colours,
         planes => AI::MXNet::Keshi::ahead(_picture_batch => @call)
     };
@@ -306,8 +307,8 @@ sub _end
 {
     my ($self, $begun) = @_;
     my $planes = $begun->{planes}->wait;
-    $planes = $begun->{colours} ? $self->_coloured($planes, $begun->{colours}) : $self->_scaled($planes);
-    my @rows = $self->_label_rows($begun->{labels});
+    $planes = $begun->{colours} ? $self->_coloured($planes, @$begun{qw(colours sizes)}) : $self->_scaled($planes);
+    my @rows = $self->_label_rows(@$begun{qw(labels sizes)});
     if (my $missing = $self->batch_size - @rows) {
         push @rows, map { [(0) x $self->_label_shape->[0]] } 1 .. $missing;
         $planes = AI::MXNet::NDArray->concatenate(
