@@ -4,7 +4,7 @@
 use super::{Axis, Place};
 use crate::kernels::lane::Lane;
 use crate::kernels::real::Real;
-use crate::simd::MAX_LANES;
+use crate::simd::{MAX_LANES, Simd, Work, level};
 
 /// How the places of a result look at one axis of its source: place `j` sees `j·step + shift`, for every shift.
 #[derive(Clone, Debug)]
@@ -31,6 +31,18 @@ impl Sweep {
         let taps: Vec<usize> = (0..a.kernel).filter(|k| from(k) % stride == 0).collect();
         let shifts = taps.iter().map(|k| from(k) / stride).collect();
         (taps, Sweep { step: 1, shifts })
+    }
+
+    /// What any of some sweeps of one step sees.
+    pub fn of_all<'a>(all: impl Iterator<Item = &'a Sweep>) -> Sweep {
+        let mut union = Sweep::empty();
+        for s in all {
+            union.step = s.step;
+            union.shifts.extend(&s.shifts);
+        }
+        union.shifts.sort_unstable();
+        union.shifts.dedup();
+        union
     }
 
     pub fn low(&self) -> isize {
@@ -85,11 +97,11 @@ impl<'a> Frame<'a> {
         (place[0] * self.len[1] + place[1]) * self.len[2] + place[2]
     }
 
-    /// Offsets of all taps, the last axis fastest.
-    pub fn taps(&self) -> Vec<usize> {
+    /// Offsets of all taps of `sweeps`, which the frame's own hold; the last axis fastest.
+    pub fn taps(&self, sweeps: &[Sweep; 3]) -> Vec<usize> {
         let mut all = vec![(0, 0)];
-        for (i, sweep) in self.sweeps.iter().enumerate() {
-            let low = sweep.low();
+        for (i, sweep) in sweeps.iter().enumerate() {
+            let low = self.sweeps[i].low();
             let along = |s: &isize| {
                 let d = (s - low) as usize;
                 let phase = self.phases[i].binary_search(&(d % sweep.step)).expect("a phase of a tap");
@@ -122,7 +134,7 @@ impl<'a> Frame<'a> {
         size: [usize; 3],
         to: *mut T,
     ) {
-        let plane: usize = self.len.iter().product();
+        let (level, plane) = (level(), self.len.iter().product::<usize>());
         let steps = [0, 1, 2].map(|i| self.sweeps[i].step);
         let base = [0, 1, 2].map(|i| (origin[i] * steps[i]) as isize + self.sweeps[i].low());
         let used = [0, 1, 2].map(|i| size[i] + self.sweeps[i].span());
@@ -156,15 +168,41 @@ impl<'a> Frame<'a> {
                                 let at = c * place.channel + d * place.axes[0] + h * place.axes[1];
                                 let x = from.add(at + w * place.axes[2]);
                                 let row = &mut row[first..last];
-                                if jump == 1 {
-                                    row.copy_from_slice(std::slice::from_raw_parts(x, row.len()));
-                                } else {
-                                    row.iter_mut().enumerate().for_each(|(j, v)| *v = *x.add(j * jump));
+                                match jump {
+                                    1 => row.copy_from_slice(std::slice::from_raw_parts(x, row.len())),
+                                    2 => level.run(Alternate(x, row)),
+                                    _ => row.iter_mut().enumerate().for_each(|(j, v)| *v = *x.add(j * jump)),
                                 }
                             }
                         }
                     }
                 }
+            }
+        }
+    }
+}
+
+/// Every other element, from the first on.
+struct Alternate<'a, T>(*const T, &'a mut [T]);
+
+impl<T: Real> Work for Alternate<'_, T> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let (Alternate(from, to), lanes) = (self, T::count::<S>());
+        let (n, mut i) = (to.len(), 0);
+        // SAFETY: who made this promised the elements, of which the last one is read by the loop below.
+        unsafe {
+            while i + lanes < n {
+                let p = from.add(2 * i);
+                let (even, _) = T::unzip(s, T::load(s, p), T::load(s, p.add(lanes)));
+                T::store(s, to.as_mut_ptr().add(i), even, false);
+                i += lanes;
+            }
+            while i < n {
+                *to.get_unchecked_mut(i) = *from.add(2 * i);
+                i += 1;
             }
         }
     }

@@ -26,9 +26,11 @@ mod dots;
 mod frame;
 mod gather;
 mod panel;
+mod piece;
 mod ready;
 mod scratch;
 mod tile;
+mod turned;
 mod weight;
 mod winograd;
 
@@ -39,7 +41,7 @@ use super::real::Real;
 use crate::dtype::DType;
 use crate::error::Result;
 use crate::storage::Span;
-use gather::{Gather, Weights};
+use gather::{Gather, View, Weights};
 pub use ready::Epilogue;
 use scratch::Scratch;
 
@@ -133,6 +135,7 @@ impl Conv {
 
     fn forward(&self) -> Gather {
         let [row, depth, tap] = self.strides();
+        let sweeps = self.axes.map(frame::Sweep::forward);
         Gather {
             batch: self.batch,
             groups: self.groups,
@@ -141,56 +144,54 @@ impl Conv {
             from: self.data(),
             bounds: self.axes.map(|a| a.input),
             to: self.result(),
-            origin: 0,
-            grid: self.axes.map(|a| a.output),
-            sweeps: self.axes.map(frame::Sweep::forward),
-            weights: Weights {
-                group: self.filters * row,
-                row,
-                depth,
+            sweeps: sweeps.clone(),
+            views: vec![View {
+                phase: [0; 3],
+                origin: 0,
+                grid: self.axes.map(|a| a.output),
+                sweeps,
                 taps: (0..self.kernel()).map(|k| k * tap).collect(),
-            },
+            }],
+            weights: Weights { group: self.filters * row, row, depth },
         }
     }
 
-    /// One for each phase of the stride: the elements of the data that see the same taps.
-    fn back(&self) -> impl Iterator<Item = Gather> {
+    /// A view for each phase of the stride: the elements of the data that see the same taps.
+    fn back(&self) -> Gather {
         let [depth, row, tap] = self.strides();
         let to = self.data();
         let [s0, s1, s2] = self.axes.map(|a| a.stride);
-        (0..s0 * s1 * s2).filter_map(move |phase| {
-            let at = [phase / (s1 * s2), phase / s2 % s1, phase % s2];
-            let mut all = [const { Vec::new() }; 3];
+        let views = (0..s0 * s1 * s2).filter_map(|phase| {
+            let phase = [phase / (s1 * s2), phase / s2 % s1, phase % s2];
             let mut taps = vec![0];
             let mut sweeps = [const { frame::Sweep::empty() }; 3];
             let mut grid = [0; 3];
             for i in 0..3 {
                 let a = self.axes[i];
-                grid[i] = a.input.checked_sub(at[i]).filter(|&n| n > 0)?.div_ceil(a.stride);
-                (all[i], sweeps[i]) = frame::Sweep::back(a, at[i]);
-                taps = taps.iter().flat_map(|t| all[i].iter().map(move |k| t * a.kernel + k)).collect();
+                grid[i] = a.input.checked_sub(phase[i]).filter(|&n| n > 0)?.div_ceil(a.stride);
+                let (all, sweep) = frame::Sweep::back(a, phase[i]);
+                sweeps[i] = sweep;
+                taps = taps.iter().flat_map(|t| all.iter().map(move |k| t * a.kernel + k)).collect();
             }
-            let mut spread = to;
-            spread.axes = [0, 1, 2].map(|i| to.axes[i] * self.axes[i].stride);
-            Some(Gather {
-                batch: self.batch,
-                groups: self.groups,
-                rows: self.channels,
-                depth: self.filters,
-                from: self.result(),
-                bounds: self.axes.map(|a| a.output),
-                to: spread,
-                origin: (0..3).map(|i| at[i] * to.axes[i]).sum(),
-                grid,
-                sweeps,
-                weights: Weights {
-                    group: self.filters * depth,
-                    row,
-                    depth,
-                    taps: taps.iter().map(|k| k * tap).collect(),
-                },
-            })
-        })
+            let origin = (0..3).map(|i| phase[i] * to.axes[i]).sum();
+            taps.iter_mut().for_each(|k| *k *= tap);
+            Some(View { phase, origin, grid, sweeps, taps })
+        });
+        let views: Vec<View> = views.collect();
+        let sweeps = [0, 1, 2].map(|i| frame::Sweep::of_all(views.iter().map(|v| &v.sweeps[i])));
+        let spread = [0, 1, 2].map(|i| to.axes[i] * self.axes[i].stride);
+        Gather {
+            batch: self.batch,
+            groups: self.groups,
+            rows: self.channels,
+            depth: self.filters,
+            from: self.result(),
+            bounds: self.axes.map(|a| a.output),
+            to: Place { axes: spread, ..to },
+            sweeps,
+            views,
+            weights: Weights { group: self.filters * depth, row, depth },
+        }
     }
 
     fn run<T: Real + product::Real>(
@@ -230,7 +231,7 @@ impl Conv {
         unsafe {
             match pass {
                 Pass::Forward => self.forward().run(a, b, bias, out),
-                Pass::Data => self.back().try_for_each(|g| g.run(a, b, bias, out)),
+                Pass::Data => self.back().run(a, b, bias, out),
                 Pass::Weight => weight::run(self, a, b, out),
             }
         }
@@ -282,12 +283,12 @@ fn rows_at_once() -> usize {
 /// Images side by side: lanes of the widest vector.
 const ABREAST: usize = 16;
 
-/// Vectors side by side in a tile.
+/// Vectors side by side in a tile of many rows.
 const SIDE: usize = 3;
 
-/// Elements of a tile's row, on the widest level.
+/// Lanes of the widest level.
 fn widest<T: Lane>() -> usize {
-    SIDE * crate::simd::MAX_LANES * 4 / size_of::<T>()
+    crate::simd::MAX_LANES * 4 / size_of::<T>()
 }
 
 #[cfg(test)]

@@ -172,7 +172,7 @@ impl Conv {
         // Channels at a time.
         let depth = (TERMS / kernel).clamp(1, self.channels);
         let (taps, pitch) =
-            if bare { (self.bare_taps(), self.data().channel) } else { (frame.taps(), frame.pitch) };
+            if bare { (self.bare_taps(), self.data().channel) } else { (frame.taps(&sweeps), frame.pitch) };
         let table: Vec<u32> =
             (0..depth).flat_map(|c| taps.iter().map(move |t| (c * pitch + t) as u32)).collect();
         let room = (places(tile) + crate::simd::MAX_LANES) * WIDE;

@@ -3,9 +3,26 @@
 //! `c[m][j] = Σ_r a[m][a_at[r]] · b[b_at[r] + j]`, in the order of r. The tables make patches, transposes and strides out of arrays that
 //! are none of these; a term costs two loads of offsets beside its operands.
 
-use super::{SIDE, widest};
 use crate::kernels::real::Real;
 use crate::simd::{MAX_LANES, Simd, Work};
+
+/// Vectors side by side in a tile of so many rows: the sums, and the smaller of a vector of each row and of each column, fill the registers,
+/// of which the widest level has 32, the others 16. Rows are few where channels are, and each vector of the source serves fewer products then.
+#[inline(always)]
+const fn side(rows: usize, widest: bool) -> usize {
+    match (rows, widest) {
+        (1..=3, true) => 8,
+        (4, true) => 6,
+        (5, true) => 5,
+        (6, true) => 4,
+        (1, false) => 8,
+        (2, false) => 5,
+        _ => 3,
+    }
+}
+
+/// Sums of a tile, at most, in vectors.
+const SUMS: usize = 25;
 
 /// Places of one line of the result that lie together in `b`'s numbering.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,34 +58,43 @@ impl<T: Real, const M: usize> Work for Strip<'_, T, M> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let lanes = T::count::<S>();
+        let side = side(M, lanes * size_of::<T>() == MAX_LANES * 4);
         // One vector more, since rows are read back by whole vectors.
-        let mut buffer = [T::default(); (8 * SIDE + 1) * MAX_LANES];
+        let mut buffer = [T::default(); (SUMS + 1) * MAX_LANES];
         let (mut line, mut done) = (0, 0);
         while let Some(first) = self.lines.get(line) {
             let start = first.at + done;
             // The lines that begin before the tile ends.
             let mut last = line;
-            while self.lines.get(last + 1).is_some_and(|l| l.at < start + SIDE * lanes) {
+            while self.lines.get(last + 1).is_some_and(|l| l.at < start + side * lanes) {
                 last += 1;
             }
-            let end = (self.lines[last].at + self.lines[last].len).min(start + SIDE * lanes);
-            let whole = last == line && end - start == SIDE * lanes && self.step == 1;
+            let end = (self.lines[last].at + self.lines[last].len).min(start + side * lanes);
+            let whole = last == line && (end - start).is_multiple_of(lanes) && self.step == 1;
             // SAFETY: who made the strip promised operands for every place of its lines, rounded up to vectors, and room for the result.
             unsafe {
-                if whole {
-                    self.tile::<S, SIDE>(s, start, self.to.add(first.to + done), self.pitch, self.add);
+                let (to, pitch, add) = if whole {
+                    (self.to.add(first.to + done), self.pitch, self.add)
                 } else {
-                    let to = buffer.as_mut_ptr();
-                    match (end - start).div_ceil(lanes) {
-                        1 => self.tile::<S, 1>(s, start, to, widest::<T>(), false),
-                        2 => self.tile::<S, 2>(s, start, to, widest::<T>(), false),
-                        _ => self.tile::<S, SIDE>(s, start, to, widest::<T>(), false),
-                    }
+                    (buffer.as_mut_ptr(), side * lanes, false)
+                };
+                match (end - start).div_ceil(lanes) {
+                    1 => self.tile::<S, 1>(s, start, to, pitch, add),
+                    2 => self.tile::<S, 2>(s, start, to, pitch, add),
+                    3 => self.tile::<S, 3>(s, start, to, pitch, add),
+                    4 if side >= 4 => self.tile::<S, 4>(s, start, to, pitch, add),
+                    5 if side >= 5 => self.tile::<S, 5>(s, start, to, pitch, add),
+                    6 if side >= 6 => self.tile::<S, 6>(s, start, to, pitch, add),
+                    7 if side >= 7 => self.tile::<S, 7>(s, start, to, pitch, add),
+                    8 if side >= 8 => self.tile::<S, 8>(s, start, to, pitch, add),
+                    _ => unreachable!("a tile has at most as many vectors as fit"),
+                }
+                if !whole {
                     for l in &self.lines[line..=last] {
                         let (from, until) = (l.at.max(start), (l.at + l.len).min(end));
                         let place = self.to.add(l.to + (from - l.at) * self.step);
                         for m in 0..M {
-                            let source = to.add(m * widest::<T>() + from - start);
+                            let source = to.add(m * pitch + from - start);
                             self.write(s, source, place.add(m * self.pitch), until - from);
                         }
                     }
@@ -95,14 +121,27 @@ impl<T: Real, const M: usize> Strip<'_, T, M> {
             for r in 0..n {
                 let i = *self.a_at.get_unchecked(r) as usize;
                 let from = b.add(*self.b_at.get_unchecked(r) as usize);
-                let mut v = [T::splat(s, T::default()); V];
-                for j in 0..V {
-                    v[j] = T::load(s, from.add(j * lanes));
-                }
-                for m in 0..M {
-                    let w = T::splat(s, *a[m].add(i));
+                if M < V {
+                    let mut w = [T::splat(s, T::default()); M];
+                    for m in 0..M {
+                        w[m] = T::splat(s, *a[m].add(i));
+                    }
                     for j in 0..V {
-                        sums[m][j] = T::fma(s, w, v[j], sums[m][j]);
+                        let v = T::load(s, from.add(j * lanes));
+                        for m in 0..M {
+                            sums[m][j] = T::fma(s, w[m], v, sums[m][j]);
+                        }
+                    }
+                } else {
+                    let mut v = [T::splat(s, T::default()); V];
+                    for j in 0..V {
+                        v[j] = T::load(s, from.add(j * lanes));
+                    }
+                    for m in 0..M {
+                        let w = T::splat(s, *a[m].add(i));
+                        for j in 0..V {
+                            sums[m][j] = T::fma(s, w, v[j], sums[m][j]);
+                        }
                     }
                 }
             }

@@ -9,11 +9,12 @@ use super::frame::{Frame, Sweep};
 use super::gather::{FRAME, PIECES, SMALL, count, shrink, tiles};
 use super::scratch::Scratch;
 use super::tile::{Line, Strip, pieces, with_rows};
-use super::{Conv, rows_at_once};
+use super::turned::Turned;
+use super::{Conv, SIDE, rows_at_once};
 use crate::error::{Error, Result};
 use crate::kernels::par;
 use crate::kernels::real::Real;
-use crate::simd::{MAX_LANES, level};
+use crate::simd::{Level, MAX_LANES, level};
 use std::sync::Mutex;
 
 /// Filters of a group up to which they are taken one by one.
@@ -41,12 +42,15 @@ unsafe impl<T> Sync for Operands<T> {}
 /// # Safety
 /// The arrays have the sizes that the convolution says.
 pub(super) unsafe fn run<T: Real>(conv: &Conv, x: *const T, g: *const T, out: *mut T) -> Result<()> {
-    let (level, most) = (level(), rows_at_once());
+    let level = level();
     let grid = conv.axes.map(|a| a.output);
     let sweeps: [Sweep; 3] = conv.axes.map(Sweep::forward);
     let kernel = conv.kernel();
     let width = conv.filters.next_multiple_of(MAX_LANES);
     let wide = width.min(FILTERS);
+    // Where filters are four vectors of the widest level, or eight, six rows of them fill its registers; else eight rows of three or less do.
+    let vectors = wide * size_of::<T>() / (MAX_LANES * 4);
+    let most = if level == Level::Avx512 && vectors.is_multiple_of(SIDE + 1) { 6 } else { rows_at_once() };
     // How the work is cut.
     let (mut tile, mut depth) = (grid, conv.channels.min((ROWS / kernel).max(1)));
     let bytes = |tile: [usize; 3], depth: usize| {
@@ -168,7 +172,7 @@ struct Piece<'a, T> {
     sums: *mut T,
     width: usize,
     most: usize,
-    level: crate::simd::Level,
+    level: Level,
 }
 
 impl<T: Real> Piece<'_, T> {
@@ -180,7 +184,7 @@ impl<T: Real> Piece<'_, T> {
         let (data, result) = (conv.data(), conv.result());
         let wide = self.filters.len().next_multiple_of(MAX_LANES);
         // Offsets of taps, of channels and of places, where the data is read.
-        let taps = if self.bare { self.conv.bare_taps() } else { self.frame.taps() };
+        let taps = if self.bare { self.conv.bare_taps() } else { self.frame.taps(&conv.axes.map(Sweep::forward)) };
         let pitch = if self.bare { data.channel } else { self.frame.pitch };
         let place = |p: [usize; 3]| match self.bare {
             true => (0..3).map(|i| p[i] * conv.axes[i].stride * data.axes[i]).sum(),
@@ -245,8 +249,19 @@ impl<T: Real> Piece<'_, T> {
                     }
                 }
                 let steps: Vec<u32> = (0..places.len()).map(|k| (k * wide) as u32).collect();
-                // SAFETY: the scratch has room for the tile.
-                unsafe { self.columns(from, size, wide, columns) };
+                let lines: Vec<usize> = (0..size[0] * size[1])
+                    .map(|i| i / size[1] * result.axes[0] + i % size[1] * result.axes[1])
+                    .collect();
+                self.level.run(Turned {
+                    from,
+                    lines: &lines,
+                    len: size[2],
+                    step: result.axes[2],
+                    planes: self.filters.len(),
+                    pitch: result.channel,
+                    to: columns,
+                    width: wide,
+                });
                 pieces(0..rows, self.most, |row, m| {
                     with_rows!(m, M => self.level.run(Strip::<T, M> {
                         a: std::array::from_fn(|k| tap(row + k)),
@@ -269,33 +284,6 @@ impl<T: Real> Piece<'_, T> {
             for row in 0..rows {
                 // SAFETY: as above.
                 unsafe { sums.add(row * self.width).write_bytes(0, wide) };
-            }
-        }
-    }
-
-    /// The result's gradient at the places of a tile, filters side by side and zeros behind them.
-    /// # Safety
-    /// `g` is the first filter at the first place; `to` has room.
-    unsafe fn columns(&self, g: *const T, size: [usize; 3], wide: usize, to: *mut T) {
-        let place = self.conv.result();
-        let mut at = 0;
-        for d in 0..size[0] {
-            for h in 0..size[1] {
-                // SAFETY: the caller's promise.
-                unsafe {
-                    let (row, to) = (g.add(d * place.axes[0] + h * place.axes[1]), to.add(at * wide));
-                    for f in 0..wide {
-                        if f < self.filters.len() {
-                            let from = row.add(f * place.channel);
-                            for w in 0..size[2] {
-                                *to.add(w * wide + f) = *from.add(w * place.axes[2]);
-                            }
-                        } else {
-                            (0..size[2]).for_each(|w| *to.add(w * wide + f) = T::default());
-                        }
-                    }
-                }
-                at += size[2];
             }
         }
     }

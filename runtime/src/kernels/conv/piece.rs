@@ -1,0 +1,260 @@
+//! The pieces of a [`Gather`]: each copies the frame that it needs, block by block of the source's channels, and runs the strips of its rows
+//! over it, for all views, so that the phases of a deconvolution share what they look at.
+//!
+//! Phases along the last axis are neighbours in the result. They are computed side by side and woven when the last block has been added.
+
+use super::frame::Frame;
+use super::gather::{Cut, Gather, SMALL, Tables, View, count, tiles};
+use super::scratch::Scratch;
+use super::tile::{Line, Strip, pieces, with_rows};
+use super::widest;
+use crate::error::{Error, Result};
+use crate::kernels::par;
+use crate::kernels::real::Real;
+use crate::simd::{Level, Simd, Work};
+use std::ops::Range;
+use std::sync::Mutex;
+
+/// The operands of a call.
+#[derive(Clone, Copy)]
+pub(super) struct Operands<T> {
+    pub from: *const T,
+    pub bias: Option<*const T>,
+    pub to: *mut T,
+}
+// SAFETY: inputs are only read; each piece of work writes its own part of the result.
+unsafe impl<T> Send for Operands<T> {}
+// SAFETY: as above.
+unsafe impl<T> Sync for Operands<T> {}
+
+/// A call with all that its pieces share.
+pub(super) struct Call<'a, T> {
+    pub gather: &'a Gather,
+    pub cut: Cut,
+    pub frame: Frame<'a>,
+    pub tables: Tables,
+    /// For each view; all the same array, where they are not packed.
+    pub weights: Vec<*const T>,
+    pub packed: bool,
+    /// Rows at a time.
+    pub most: usize,
+    pub level: Level,
+    pub o: Operands<T>,
+}
+// SAFETY: weights are only read, and for the other operands see there.
+unsafe impl<T> Sync for Call<'_, T> {}
+
+impl<T: Real> Call<'_, T> {
+    pub fn spread(&self) -> Result<()> {
+        let g = self.gather;
+        let grid = g.grid();
+        let (parts, blocks) = (count(grid, self.cut.tile), g.rows.div_ceil(self.cut.rows));
+        let tile = tiles(grid, self.cut.tile);
+        let places = self.cut.tile.iter().product::<usize>();
+        let work = places * self.cut.rows * g.depth * g.taps();
+        let framed = self.frame.size(self.cut.depth);
+        let woven = if self.weaves() { g.views.len() * self.most * places } else { 0 };
+        let failed: Mutex<Option<Error>> = Mutex::new(None);
+        par::chunks(g.batch * g.groups * parts * blocks, (SMALL / work.max(1)).max(1), |_, r| {
+            let done = Scratch::new((framed + woven) * size_of::<T>()).map(|scratch| {
+                for i in r {
+                    let (block, i) = (i % blocks, i / blocks);
+                    let (origin, size) = tile(i % parts);
+                    let (group, image) = (i / parts % g.groups, i / parts / g.groups);
+                    let rows = block * self.cut.rows..g.rows.min((block + 1) * self.cut.rows);
+                    let woven = scratch.ptr::<T>().wrapping_add(framed);
+                    self.piece(image, group, rows, origin, size, scratch.ptr(), woven);
+                }
+            });
+            if let Err(e) = done {
+                *failed.lock().unwrap_or_else(|e| e.into_inner()) = Some(e);
+            }
+        });
+        failed.into_inner().unwrap_or_else(|e| e.into_inner()).map_or(Ok(()), Err)
+    }
+
+    /// Whether there are phases that are neighbours, and their sums can wait for each other: those of one strip at a time.
+    fn weaves(&self) -> bool {
+        let neighbours = self.gather.views.get(1).is_some_and(|v| v.phase == [0, 0, 1] && v.origin == 1);
+        neighbours && (self.cut.depth >= self.gather.depth || self.cut.rows <= self.most)
+    }
+
+    /// Lines of a tile; `at` tells how the source of its places is numbered, `to` how the result's are.
+    fn lines(&self, size: [usize; 3], at: impl Fn([usize; 3]) -> usize, to: [usize; 3]) -> Vec<Line> {
+        let mut lines: Vec<Line> = Vec::with_capacity(size[0] * size[1]);
+        for d in 0..size[0] {
+            for h in 0..size[1] {
+                let line = Line { at: at([d, h, 0]), len: size[2], to: d * to[0] + h * to[1] };
+                match lines.last_mut() {
+                    Some(l) if l.at + l.len == line.at && l.to + l.len * to[2] == line.to => {
+                        l.len += line.len
+                    }
+                    _ => lines.push(line),
+                }
+            }
+        }
+        lines
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn piece(
+        &self,
+        image: usize,
+        group: usize,
+        rows: Range<usize>,
+        origin: [usize; 3],
+        size: [usize; 3],
+        scratch: *mut T,
+        woven: *mut T,
+    ) {
+        let (g, o, weaves) = (self.gather, self.o, self.weaves());
+        let start = image * g.from.image + group * g.depth * g.from.channel;
+        let corner: usize = (0..3).map(|i| origin[i] * g.from.axes[i]).sum();
+        // The source itself, unless reading its last vector would leave the array.
+        let [_, h, w] = g.bounds;
+        let source = self.tables.source.as_ref().filter(|_| {
+            let last = (size[0] - 1) * h * w + (size[1] - 1) * w + size[2] + widest::<T>();
+            let seen = (0..3).map(|i| g.sweeps[i].high() as usize * g.from.axes[i]).sum::<usize>();
+            start + corner + (g.depth - 1) * g.from.channel + seen + last <= g.batch * g.from.image
+        });
+        let to = image * g.to.image
+            + group * g.rows * g.to.channel
+            + (0..3).map(|i| origin[i] * g.to.axes[i]).sum::<usize>();
+        let places: usize = size.iter().product();
+        // A view may have a place less than the tile along an axis, and so none at all.
+        let size_of = |v: &View| [0, 1, 2].map(|i| size[i].min(v.grid[i].saturating_sub(origin[i])));
+        let lines = |v: &View| {
+            let size = size_of(v);
+            if size.contains(&0) {
+                return Vec::new();
+            }
+            let to = if weaves { [size[1] * size[2], size[2], 1] } else { g.to.axes };
+            match source {
+                Some(_) => self.lines(size, |[d, y, x]| (d * h + y) * w + x, to),
+                None => self.lines(size, |p| self.frame.at(p), to),
+            }
+        };
+        let lines: Vec<Vec<Line>> = g.views.iter().map(lines).collect();
+        for first in (0..g.depth.max(1)).step_by(self.cut.depth) {
+            let channels = self.cut.depth.min(g.depth - first);
+            // SAFETY: channels of the source; the frame is this thread's.
+            let (b, tables) = unsafe {
+                let from = o.from.add(start + first * g.from.channel);
+                match source {
+                    Some(tables) => (from.add(corner), tables),
+                    None => {
+                        self.frame.fill(from, &g.from, g.bounds, channels, origin, size, scratch);
+                        (scratch.cast_const(), &self.tables.frame)
+                    }
+                }
+            };
+            pieces(rows.clone(), self.most, |row, m| {
+                for (i, view) in g.views.iter().enumerate() {
+                    let taps = view.taps.len();
+                    let (terms, weights) = (channels * taps, self.weights[i]);
+                    // SAFETY: weights and biases of these rows; places of this piece of the result, which nobody else writes, or of what is
+                    // woven, which is this thread's.
+                    with_rows!(m, M => unsafe {
+                        let mut a = [weights; M];
+                        let mut bias = [T::default(); M];
+                        for k in 0..M {
+                            a[k] = if self.packed {
+                                weights.add((group * g.rows + row) * g.depth * taps + first * taps * M + k)
+                            } else {
+                                weights.add(group * g.weights.group + (row + k) * g.weights.row + first * taps)
+                            };
+                            if let (Some(p), 0) = (o.bias, first) {
+                                bias[k] = *p.add(group * g.rows + row + k);
+                            }
+                        }
+                        self.level.run(Strip::<T, M> {
+                            a,
+                            a_at: &self.tables.steps[M - 1][..terms],
+                            b,
+                            b_at: &tables[i][..terms],
+                            lines: &lines[i],
+                            to: if weaves {
+                                woven.add(i * M * places)
+                            } else {
+                                o.to.add(to + view.origin + row * g.to.channel)
+                            },
+                            pitch: if weaves { places } else { g.to.channel },
+                            step: if weaves { 1 } else { g.to.axes[2] },
+                            bias,
+                            add: first > 0,
+                        });
+                    });
+                }
+                if weaves && first + channels == g.depth {
+                    let mut done = 0;
+                    for phases in g.views.chunk_by(|a, b| a.phase[..2] == b.phase[..2]) {
+                        let size = size_of(&phases[0]);
+                        self.level.run(Weave {
+                            // SAFETY: what is woven has room for all views, one after the other.
+                            from: unsafe { woven.add(done * m * places) },
+                            phase: m * places,
+                            row: places,
+                            lens: &phases.iter().map(|v| size_of(v)[2]).collect::<Vec<_>>(),
+                            rows: m,
+                            lines: [size[0], size[1]],
+                            // SAFETY: places of this piece.
+                            to: unsafe { o.to.add(to + phases[0].origin + row * g.to.channel) },
+                            step: [g.to.channel, g.to.axes[0], g.to.axes[1], g.to.axes[2]],
+                        });
+                        done += phases.len();
+                    }
+                }
+            });
+        }
+    }
+}
+
+/// Writes lines whose elements lie apart by the phases of the last axis' stride.
+struct Weave<'a, T> {
+    /// Planes of a phase, of a row, of a line.
+    from: *const T,
+    phase: usize,
+    row: usize,
+    /// Elements of a line, for each phase; all but the first may have one less.
+    lens: &'a [usize],
+    rows: usize,
+    /// Along the two other axes.
+    lines: [usize; 2],
+    to: *mut T,
+    /// Distances of rows, of lines along both axes, and of a phase's neighbours.
+    step: [usize; 4],
+}
+
+impl<T: Real> Work for Weave<'_, T> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let (lanes, [d, h]) = (T::count::<S>(), self.lines);
+        let [row, plane, line, step] = self.step;
+        for i in 0..self.rows * d * h {
+            let (m, l) = (i / (d * h), i % (d * h));
+            // SAFETY: who made this promised lines of these lengths, and room for all of their elements.
+            unsafe {
+                let to = self.to.add(m * row + l / h * plane + l % h * line);
+                let from = |phase: usize| self.from.add(phase * self.phase + m * self.row + l * self.lens[phase]);
+                let mut done = 0;
+                if let (2, &[_, n]) = (step, self.lens) {
+                    let (even, odd) = (from(0), from(1));
+                    while done + lanes <= n {
+                        let (a, b) = T::zip(s, T::load(s, even.add(done)), T::load(s, odd.add(done)));
+                        T::store(s, to.add(2 * done), a, false);
+                        T::store(s, to.add(2 * done + lanes), b, false);
+                        done += lanes;
+                    }
+                }
+                for phase in 0..self.lens.len() {
+                    let from = from(phase);
+                    for k in done..self.lens[phase] {
+                        *to.add(k * step + phase) = *from.add(k);
+                    }
+                }
+            }
+        }
+    }
+}
