@@ -17,6 +17,8 @@ use crate::storage::Span;
 
 /// Results of a line up to which images are small.
 const SHORT: usize = 32;
+/// Channels below which padding keeps the weights' gradient from being computed so.
+const CHANNELS: usize = 8;
 /// Bytes of copies, unless few images need more: they should stay in the caches.
 const ROOM: usize = 4 << 20;
 
@@ -27,7 +29,9 @@ pub(super) fn pays(conv: &Conv, pass: Pass) -> bool {
     // Terms of each element that is copied.
     let terms = conv.kernel() * if pass == Pass::Forward { conv.channels } else { conv.filters };
     let rich = conv.kernel() > 1 && terms >= if pass == Pass::Forward { 48 } else { 16 };
-    full && rich && last.stride == 1 && last.output <= SHORT && !conv.last
+    // Where lines are shorter beyond an edge, rows of the weights' product are channels, of which there must be some.
+    let narrow = pass == Pass::Weight && conv.channels < CHANNELS && conv.axes.iter().any(|a| a.pad > 0);
+    full && rich && !narrow && last.stride == 1 && last.output <= SHORT && !conv.last
 }
 
 /// One pass; arguments as [`Conv::compute`].
@@ -158,6 +162,7 @@ impl Conv {
                         step: 1,
                         bias: [T::default(); M],
                         add: true,
+                        stream: false,
                     }))
                 }
             }

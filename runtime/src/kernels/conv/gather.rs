@@ -9,6 +9,7 @@ use super::scratch::Scratch;
 use super::tile::pieces;
 use super::{Place, SIDE, rows_at_once};
 use crate::error::Result;
+use crate::kernels::lane::past_cache;
 use crate::kernels::par;
 use crate::kernels::real::Real;
 use crate::simd::{MAX_LANES, level};
@@ -121,8 +122,7 @@ impl Gather {
 
     fn cut<T: Real>(&self) -> Cut {
         let (taps, grid) = (self.most_taps(), self.grid());
-        let mut cut =
-            Cut { tile: grid, depth: self.depth.clamp(1, (TERMS / taps).max(1)), rows: self.rows };
+        let mut cut = Cut { tile: grid, depth: self.depth.clamp(1, (TERMS / taps).max(1)), rows: self.rows };
         let bytes = |c: &Cut| Frame::new::<T>(&self.sweeps, c.tile).size(c.depth) * size_of::<T>();
         while bytes(&cut) > FRAME {
             // Channels first where the tile is small already: a wide tile reads its weights more often.
@@ -156,7 +156,13 @@ impl Gather {
     /// Weights of all groups for a view, one strip of rows after the other, the rows of a strip side by side.
     /// # Safety
     /// The weights lie as [`Weights`] says.
-    unsafe fn pack<T: Real>(&self, view: &View, weights: *const T, cut: &Cut, most: usize) -> Result<Scratch> {
+    unsafe fn pack<T: Real>(
+        &self,
+        view: &View,
+        weights: *const T,
+        cut: &Cut,
+        most: usize,
+    ) -> Result<Scratch> {
         let (w, taps) = (&self.weights, &view.taps);
         let terms = self.depth * taps.len();
         let packed = Scratch::new(self.groups * self.rows * terms * size_of::<T>())?;
@@ -197,9 +203,8 @@ impl Gather {
     ) -> Result<()> {
         let (cut, most) = (self.cut::<T>(), rows_at_once());
         let frame = Frame::new::<T>(&self.sweeps, cut.tile);
-        let flat = |v: &View| {
-            self.weights.depth == v.taps.len() && v.taps.iter().enumerate().all(|(i, &t)| i == t)
-        };
+        let flat =
+            |v: &View| self.weights.depth == v.taps.len() && v.taps.iter().enumerate().all(|(i, &t)| i == t);
         let places = self.batch * self.grid().iter().product::<usize>();
         let packed = if self.views.iter().all(flat) && places < PACKED {
             None
@@ -232,6 +237,7 @@ impl Gather {
             packed: packed.is_some(),
             most,
             level: level(),
+            stream: past_cache(self.batch * self.to.image * size_of::<T>()),
             o: Operands { from, bias: bias.map(|b| b.cast_const()), to },
         };
         call.spread()

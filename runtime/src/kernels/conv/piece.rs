@@ -9,6 +9,7 @@ use super::scratch::Scratch;
 use super::tile::{Line, Strip, pieces, with_rows};
 use super::widest;
 use crate::error::{Error, Result};
+use crate::kernels::lane::fence;
 use crate::kernels::par;
 use crate::kernels::real::Real;
 use crate::simd::{Level, Simd, Work};
@@ -39,6 +40,8 @@ pub(super) struct Call<'a, T> {
     /// Rows at a time.
     pub most: usize,
     pub level: Level,
+    /// Whether results are written past the caches.
+    pub stream: bool,
     pub o: Operands<T>,
 }
 // SAFETY: weights are only read, and for the other operands see there.
@@ -64,6 +67,9 @@ impl<T: Real> Call<'_, T> {
                     let rows = block * self.cut.rows..g.rows.min((block + 1) * self.cut.rows);
                     let woven = scratch.ptr::<T>().wrapping_add(framed);
                     self.piece(image, group, rows, origin, size, scratch.ptr(), woven);
+                }
+                if self.stream {
+                    fence(self.level);
                 }
             });
             if let Err(e) = done {
@@ -182,6 +188,7 @@ impl<T: Real> Call<'_, T> {
                             step: if weaves { 1 } else { g.to.axes[2] },
                             bias,
                             add: first > 0,
+                            stream: self.stream && !weaves && g.depth <= self.cut.depth,
                         });
                     });
                 }
@@ -237,7 +244,8 @@ impl<T: Real> Work for Weave<'_, T> {
             // SAFETY: who made this promised lines of these lengths, and room for all of their elements.
             unsafe {
                 let to = self.to.add(m * row + l / h * plane + l % h * line);
-                let from = |phase: usize| self.from.add(phase * self.phase + m * self.row + l * self.lens[phase]);
+                let from =
+                    |phase: usize| self.from.add(phase * self.phase + m * self.row + l * self.lens[phase]);
                 let mut done = 0;
                 if let (2, &[_, n]) = (step, self.lens) {
                     let (even, odd) = (from(0), from(1));

@@ -154,11 +154,42 @@ fn large_ones_are_cut_and_put_together() {
 }
 
 #[test]
+fn few_channels_fill_registers_and_phases_are_woven() {
+    let plane = |h, w| [Axis::NONE, h, w];
+    for (batch, groups, channels, filters, axes) in [
+        (2, 1, 3, 7, plane(axis(19, 7, 2, 3, 1), axis(64, 7, 2, 3, 1))),
+        (1, 1, 3, 64, plane(axis(12, 7, 2, 3, 1), axis(225, 7, 2, 3, 1))),
+        (2, 2, 2, 9, plane(axis(9, 3, 1, 1, 1), axis(112, 3, 1, 1, 1))),
+        (3, 1, 1, 6, plane(axis(23, 5, 3, 1, 1), axis(51, 5, 3, 2, 1))),
+        (1, 1, 4, 130, plane(axis(60, 5, 2, 2, 1), axis(67, 4, 2, 1, 1))),
+        (2, 1, 20, 9, plane(axis(11, 3, 2, 1, 1), axis(40, 2, 2, 0, 1))),
+        (1, 1, 2, 3, plane(axis(3, 2, 4, 1, 1), axis(1, 2, 2, 1, 1))),
+        (2, 3, 1, 17, [axis(5, 3, 2, 1, 1), axis(6, 2, 2, 1, 1), axis(34, 3, 2, 1, 2)]),
+    ] {
+        Problem::new(Conv { batch, groups, channels, filters, axes, last: false }).check();
+    }
+}
+
+/// On machines whose last cache has less than 72 MB.
+#[test]
+fn what_is_past_the_caches_is_written_whole() {
+    let axes = [Axis::NONE, axis(257, 1, 1, 0, 1), axis(272, 1, 1, 0, 1)];
+    let p = Problem::new(Conv { batch: 1, groups: 1, channels: 1, filters: 65, axes, last: false });
+    let mut y = vec![0.0; p.y.len()];
+    p.terms(|i, k, o| y[o] += p.x[i] * p.w[k]);
+    for &level in available() {
+        let got =
+            with_level(level, || with_threads(2, || p.run(Pass::Forward, &p.x, &p.w, y.len(), DType::F64)));
+        assert!(got == y, "{level:?}");
+    }
+}
+
+#[test]
 fn small_images_go_side_by_side() {
     for (batch, groups, channels, filters, axes) in [
         (16, 1, 5, 7, [Axis::NONE, axis(9, 5, 1, 0, 1), axis(8, 5, 1, 0, 1)]),
         (67, 1, 3, 13, [Axis::NONE, axis(6, 3, 2, 0, 1), axis(7, 3, 1, 0, 2)]),
-        (32, 2, 2, 4, [Axis::NONE, axis(5, 3, 1, 1, 1), axis(6, 4, 1, 2, 1)]),
+        (32, 2, 8, 4, [Axis::NONE, axis(5, 3, 1, 1, 1), axis(6, 4, 1, 2, 1)]),
         (16, 1, 9, 2, [axis(4, 2, 1, 0, 1), axis(5, 3, 2, 2, 2), axis(6, 3, 1, 1, 1)]),
         (16, 1, 2, 2, [Axis::NONE, axis(4, 3, 1, 0, 1), axis(12, 9, 1, 0, 1)]),
     ] {

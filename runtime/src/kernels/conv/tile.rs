@@ -21,8 +21,9 @@ const fn side(rows: usize, widest: bool) -> usize {
     }
 }
 
-/// Sums of a tile, at most, in vectors.
+/// Sums of a tile in vectors: the most, and those that keep the arithmetic busy beside the loads.
 const SUMS: usize = 25;
+const ENOUGH: usize = 12;
 
 /// Places of one line of the result that lie together in `b`'s numbering.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +51,8 @@ pub(super) struct Strip<'a, T, const M: usize> {
     /// What each row begins with; with `add` that is what is already there.
     pub bias: [T; M],
     pub add: bool,
+    /// Whether to write past the caches, where whole lines of them are written.
+    pub stream: bool,
 }
 
 impl<T: Real, const M: usize> Work for Strip<'_, T, M> {
@@ -64,29 +67,36 @@ impl<T: Real, const M: usize> Work for Strip<'_, T, M> {
         let (mut line, mut done) = (0, 0);
         while let Some(first) = self.lines.get(line) {
             let start = first.at + done;
-            // The lines that begin before the tile ends.
-            let mut last = line;
-            while self.lines.get(last + 1).is_some_and(|l| l.at < start + side * lanes) {
-                last += 1;
+            let (mut last, mut end) = (line, first.at + first.len);
+            let even = |vectors: usize| vectors.div_ceil(vectors.div_ceil(side).max(1));
+            if first.len.is_multiple_of(lanes) && even(first.len / lanes) * M >= ENOUGH {
+                // The line fills tiles of its own.
+                end = start + even((end - start) / lanes) * lanes;
+            } else {
+                // The tile goes on in the lines that begin before it ends.
+                while self.lines.get(last + 1).is_some_and(|l| l.at < start + side * lanes) {
+                    last += 1;
+                }
+                end = (self.lines[last].at + self.lines[last].len).min(start + side * lanes);
             }
-            let end = (self.lines[last].at + self.lines[last].len).min(start + side * lanes);
             let whole = last == line && (end - start).is_multiple_of(lanes) && self.step == 1;
             // SAFETY: who made the strip promised operands for every place of its lines, rounded up to vectors, and room for the result.
             unsafe {
-                let (to, pitch, add) = if whole {
-                    (self.to.add(first.to + done), self.pitch, self.add)
+                let (to, pitch) = if whole {
+                    (self.to.add(first.to + done), self.pitch)
                 } else {
-                    (buffer.as_mut_ptr(), side * lanes, false)
+                    (buffer.as_mut_ptr(), side * lanes)
                 };
                 match (end - start).div_ceil(lanes) {
-                    1 => self.tile::<S, 1>(s, start, to, pitch, add),
-                    2 => self.tile::<S, 2>(s, start, to, pitch, add),
-                    3 => self.tile::<S, 3>(s, start, to, pitch, add),
-                    4 if side >= 4 => self.tile::<S, 4>(s, start, to, pitch, add),
-                    5 if side >= 5 => self.tile::<S, 5>(s, start, to, pitch, add),
-                    6 if side >= 6 => self.tile::<S, 6>(s, start, to, pitch, add),
-                    7 if side >= 7 => self.tile::<S, 7>(s, start, to, pitch, add),
-                    8 if side >= 8 => self.tile::<S, 8>(s, start, to, pitch, add),
+                    0 => {}
+                    1 => self.tile::<S, 1>(s, start, to, pitch, whole),
+                    2 => self.tile::<S, 2>(s, start, to, pitch, whole),
+                    3 => self.tile::<S, 3>(s, start, to, pitch, whole),
+                    4 if side >= 4 => self.tile::<S, 4>(s, start, to, pitch, whole),
+                    5 if side >= 5 => self.tile::<S, 5>(s, start, to, pitch, whole),
+                    6 if side >= 6 => self.tile::<S, 6>(s, start, to, pitch, whole),
+                    7 if side >= 7 => self.tile::<S, 7>(s, start, to, pitch, whole),
+                    8 if side >= 8 => self.tile::<S, 8>(s, start, to, pitch, whole),
                     _ => unreachable!("a tile has at most as many vectors as fit"),
                 }
                 if !whole {
@@ -107,11 +117,18 @@ impl<T: Real, const M: usize> Work for Strip<'_, T, M> {
 }
 
 impl<T: Real, const M: usize> Strip<'_, T, M> {
-    /// One tile, from place `start` on, written to `to` with rows `pitch` apart.
+    /// One tile, from place `start` on, written to `to` with rows `pitch` apart: to its place, or else (not `whole`) to a buffer.
     /// # Safety
     /// Operands exist for `V` vectors from there, and room for them at `to`.
     #[inline(always)]
-    unsafe fn tile<S: Simd, const V: usize>(&self, s: S, start: usize, to: *mut T, pitch: usize, add: bool) {
+    unsafe fn tile<S: Simd, const V: usize>(
+        &self,
+        s: S,
+        start: usize,
+        to: *mut T,
+        pitch: usize,
+        whole: bool,
+    ) {
         let lanes = T::count::<S>();
         let mut sums = [[T::splat(s, T::default()); V]; M];
         let (a, n) = (self.a, self.a_at.len().min(self.b_at.len()));
@@ -145,12 +162,28 @@ impl<T: Real, const M: usize> Strip<'_, T, M> {
                     }
                 }
             }
-            for m in 0..M {
-                let bias = T::splat(s, self.bias[m]);
-                for j in 0..V {
-                    let p = to.add(m * pitch + j * lanes);
-                    let before = if add { T::load(s, p) } else { bias };
-                    T::store(s, p, before + sums[m][j], false);
+            // A loop for each way: with the choice inside of one, the sums would not stay in registers.
+            let aligned = (to as usize | (pitch * size_of::<T>())).is_multiple_of(lanes * size_of::<T>());
+            if whole && self.add {
+                for m in 0..M {
+                    for j in 0..V {
+                        let p = to.add(m * pitch + j * lanes);
+                        T::store(s, p, T::load(s, p) + sums[m][j], false);
+                    }
+                }
+            } else if whole && self.stream && aligned {
+                for m in 0..M {
+                    let bias = T::splat(s, self.bias[m]);
+                    for j in 0..V {
+                        T::store(s, to.add(m * pitch + j * lanes), bias + sums[m][j], true);
+                    }
+                }
+            } else {
+                for m in 0..M {
+                    let bias = T::splat(s, self.bias[m]);
+                    for j in 0..V {
+                        T::store(s, to.add(m * pitch + j * lanes), bias + sums[m][j], false);
+                    }
                 }
             }
         }

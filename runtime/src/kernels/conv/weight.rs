@@ -1,8 +1,8 @@
 //! The gradient of the weights: for each tap the product of the result's gradient with the data as the tap sees it, over all places.
 //!
 //! Rows of the product are channels and taps of the data, read from a frame (or where they are, if nothing is padded); columns are filters, so the other operand is copied with its
-//! filters side by side. Places are the terms. A few filters are multiplied row by row instead ([`super::dots`]). Pieces of work are blocks of channels, of filters and of images; the sums of the blocks of
-//! images are added in order at the end.
+//! filters side by side. Places are the terms. A few filters are multiplied row by row instead ([`super::dots`]). Pieces of work are blocks of channels, of filters and of tiles of the images;
+//! the sums of the tiles' blocks are added in order at the end.
 
 use super::dots::Dots;
 use super::frame::{Frame, Sweep};
@@ -70,7 +70,9 @@ pub(super) unsafe fn run<T: Real>(conv: &Conv, x: *const T, g: *const T, out: *m
     let blocks = width.div_ceil(wide);
     let size = conv.groups * conv.channels * kernel * width;
     let all = conv.batch * grid.iter().product::<usize>() * conv.weights();
-    let most_parts = PARTS.min((PARTS_BYTES / (size * size_of::<T>())).max(1)).min(conv.batch.max(1));
+    // Tiles of all images, of which each part sums some that follow each other.
+    let units = conv.batch * count(grid, tile);
+    let most_parts = PARTS.min((PARTS_BYTES / (size * size_of::<T>())).max(1)).min(units.max(1));
     let pieces_of = |parts: usize, depth: usize| parts * conv.groups * conv.channels.div_ceil(depth) * blocks;
     let mut parts = 1;
     while pieces_of(parts, depth) < PIECES && all / pieces_of(parts, depth) > 2 * SMALL {
@@ -91,7 +93,7 @@ pub(super) unsafe fn run<T: Real>(conv: &Conv, x: *const T, g: *const T, out: *m
         && (apart || kernel > 1)
         && (conv.filters > FEW || conv.last)
         && conv.data().image < u32::MAX as usize;
-    let per = conv.batch.div_ceil(parts);
+    let per = units.div_ceil(parts);
     let channel_blocks = conv.channels.div_ceil(depth);
     let frame = Frame::new::<T>(&sweeps, tile);
     let sums = Scratch::new(parts * size * size_of::<T>())?;
@@ -114,7 +116,7 @@ pub(super) unsafe fn run<T: Real>(conv: &Conv, x: *const T, g: *const T, out: *m
                     group,
                     channels: channel..conv.channels.min(channel + depth),
                     filters: block * wide..conv.filters.min((block + 1) * wide),
-                    images: part * per..conv.batch.min((part + 1) * per),
+                    units: part * per..units.min((part + 1) * per),
                     // SAFETY: this piece's part of the sums.
                     sums: unsafe {
                         let row = group * conv.channels * kernel;
@@ -157,7 +159,7 @@ pub(super) unsafe fn run<T: Real>(conv: &Conv, x: *const T, g: *const T, out: *m
     Ok(())
 }
 
-/// Some weights, summed over some images.
+/// Some weights, summed over some tiles of the images.
 struct Piece<'a, T> {
     conv: &'a Conv,
     frame: &'a Frame<'a>,
@@ -167,7 +169,7 @@ struct Piece<'a, T> {
     group: usize,
     channels: std::ops::Range<usize>,
     filters: std::ops::Range<usize>,
-    images: std::ops::Range<usize>,
+    units: std::ops::Range<usize>,
     /// The first filter of the group's first row.
     sums: *mut T,
     width: usize,
@@ -184,7 +186,8 @@ impl<T: Real> Piece<'_, T> {
         let (data, result) = (conv.data(), conv.result());
         let wide = self.filters.len().next_multiple_of(MAX_LANES);
         // Offsets of taps, of channels and of places, where the data is read.
-        let taps = if self.bare { self.conv.bare_taps() } else { self.frame.taps(&conv.axes.map(Sweep::forward)) };
+        let taps =
+            if self.bare { self.conv.bare_taps() } else { self.frame.taps(&conv.axes.map(Sweep::forward)) };
         let pitch = if self.bare { data.channel } else { self.frame.pitch };
         let place = |p: [usize; 3]| match self.bare {
             true => (0..3).map(|i| p[i] * conv.axes[i].stride * data.axes[i]).sum(),
@@ -196,89 +199,94 @@ impl<T: Real> Piece<'_, T> {
         // SAFETY: rows of this piece; nobody else has them.
         let sums = unsafe { self.sums.add(self.channels.start * kernel * self.width) };
         let mut fresh = true;
-        for image in self.images.clone() {
-            for t in 0..count(grid, self.tile) {
-                let (origin, size) = tile(t);
-                // SAFETY: elements of the arrays; the scratch is this thread's.
-                let (seen, from) = unsafe {
-                    let first = (self.group * conv.channels + self.channels.start) * data.channel;
-                    let mut seen = x.add(image * data.image + first);
-                    if self.bare {
-                        seen = seen.add(place(origin));
-                    } else {
-                        let bounds = conv.axes.map(|a| a.input);
-                        self.frame.fill(seen, &data, bounds, self.channels.len(), origin, size, frame);
-                        seen = frame;
-                    }
-                    let first = (self.group * conv.filters + self.filters.start) * result.channel;
-                    let corner: usize = (0..3).map(|i| origin[i] * result.axes[i]).sum();
-                    (seen, g.add(image * result.image + first + corner))
-                };
-                let tap = |row: usize| {
-                    // SAFETY: a tap inside of the frame, or of the data.
-                    unsafe { seen.add(row / kernel * pitch + taps[row % kernel]) }
-                };
-                if self.filters.len() <= FEW && result.axes[2] == 1 && step == 1 {
-                    let lines: Vec<(usize, usize)> = (0..size[0] * size[1])
-                        .map(|i| [i / size[1], i % size[1], 0])
-                        .map(|p| (place(p), p[0] * result.axes[0] + p[1] * result.axes[1]))
-                        .collect();
-                    for filter in 0..self.filters.len() {
-                        pieces(0..rows, 8, |row, m| {
-                            with_rows!(m, M => self.level.run(Dots::<T, M> {
-                                data: std::array::from_fn(|k| tap(row + k)),
-                                // SAFETY: a filter of the piece, and its sums.
-                                result: unsafe { from.add(filter * result.channel) },
-                                rows: &lines,
-                                len: size[2],
-                                // SAFETY: as above.
-                                sums: unsafe { sums.add(row * self.width + filter) },
-                                pitch: self.width,
-                                add: !fresh,
-                            }))
-                        });
-                    }
-                    fresh = false;
-                    continue;
+        let tiles = count(grid, self.tile);
+        for unit in self.units.clone() {
+            let image = unit / tiles;
+            let (origin, size) = tile(unit % tiles);
+            // SAFETY: elements of the arrays; the scratch is this thread's.
+            let (seen, from) = unsafe {
+                let first = (self.group * conv.channels + self.channels.start) * data.channel;
+                let mut seen = x.add(image * data.image + first);
+                if self.bare {
+                    seen = seen.add(place(origin));
+                } else {
+                    let bounds = conv.axes.map(|a| a.input);
+                    self.frame.fill(seen, &data, bounds, self.channels.len(), origin, size, frame);
+                    seen = frame;
                 }
-                let mut places: Vec<u32> = Vec::with_capacity(size.iter().product());
-                for d in 0..size[0] {
-                    for h in 0..size[1] {
-                        let at = place([d, h, 0]);
-                        places.extend((0..size[2]).map(|w| (at + w * step) as u32));
-                    }
-                }
-                let steps: Vec<u32> = (0..places.len()).map(|k| (k * wide) as u32).collect();
-                let lines: Vec<usize> = (0..size[0] * size[1])
-                    .map(|i| i / size[1] * result.axes[0] + i % size[1] * result.axes[1])
+                let first = (self.group * conv.filters + self.filters.start) * result.channel;
+                let corner: usize = (0..3).map(|i| origin[i] * result.axes[i]).sum();
+                (seen, g.add(image * result.image + first + corner))
+            };
+            let tap = |row: usize| {
+                // SAFETY: a tap inside of the frame, or of the data.
+                unsafe { seen.add(row / kernel * pitch + taps[row % kernel]) }
+            };
+            if self.filters.len() <= FEW && result.axes[2] == 1 && step == 1 {
+                let lines: Vec<(usize, usize)> = (0..size[0] * size[1])
+                    .map(|i| [i / size[1], i % size[1], 0])
+                    .map(|p| (place(p), p[0] * result.axes[0] + p[1] * result.axes[1]))
                     .collect();
-                self.level.run(Turned {
-                    from,
-                    lines: &lines,
-                    len: size[2],
-                    step: result.axes[2],
-                    planes: self.filters.len(),
-                    pitch: result.channel,
-                    to: columns,
-                    width: wide,
-                });
-                pieces(0..rows, self.most, |row, m| {
-                    with_rows!(m, M => self.level.run(Strip::<T, M> {
-                        a: std::array::from_fn(|k| tap(row + k)),
-                        a_at: &places,
-                        b: columns,
-                        b_at: &steps,
-                        lines: &[Line { at: 0, len: wide, to: 0 }],
-                        // SAFETY: a row of the sums.
-                        to: unsafe { sums.add(row * self.width) },
-                        pitch: self.width,
-                        step: 1,
-                        bias: [T::default(); M],
-                        add: !fresh,
-                    }))
-                });
+                for filter in 0..self.filters.len() {
+                    pieces(0..rows, 8, |row, m| {
+                        with_rows!(m, M => self.level.run(Dots::<T, M> {
+                            data: std::array::from_fn(|k| tap(row + k)),
+                            // SAFETY: a filter of the piece, and its sums.
+                            result: unsafe { from.add(filter * result.channel) },
+                            rows: &lines,
+                            len: size[2],
+                            // SAFETY: as above.
+                            sums: unsafe { sums.add(row * self.width + filter) },
+                            pitch: self.width,
+                            add: !fresh,
+                        }))
+                    });
+                }
                 fresh = false;
+                continue;
             }
+            let mut places: Vec<u32> = Vec::with_capacity(size.iter().product());
+            for d in 0..size[0] {
+                for h in 0..size[1] {
+                    let at = place([d, h, 0]);
+                    places.extend((0..size[2]).map(|w| (at + w * step) as u32));
+                }
+            }
+            let steps: Vec<u32> = (0..places.len()).map(|k| (k * wide) as u32).collect();
+            // Lines that follow each other are one.
+            let (high, len) = match result.axes[1] == size[2] * result.axes[2] {
+                true => (1, size[1] * size[2]),
+                false => (size[1], size[2]),
+            };
+            let lines: Vec<usize> =
+                (0..size[0] * high).map(|i| i / high * result.axes[0] + i % high * result.axes[1]).collect();
+            self.level.run(Turned {
+                from,
+                lines: &lines,
+                len,
+                step: result.axes[2],
+                planes: self.filters.len(),
+                pitch: result.channel,
+                to: columns,
+                width: wide,
+            });
+            pieces(0..rows, self.most, |row, m| {
+                with_rows!(m, M => self.level.run(Strip::<T, M> {
+                    a: std::array::from_fn(|k| tap(row + k)),
+                    a_at: &places,
+                    b: columns,
+                    b_at: &steps,
+                    lines: &[Line { at: 0, len: wide, to: 0 }],
+                    // SAFETY: a row of the sums.
+                    to: unsafe { sums.add(row * self.width) },
+                    pitch: self.width,
+                    step: 1,
+                    bias: [T::default(); M],
+                    add: !fresh,
+                    stream: false,
+                }))
+            });
+            fresh = false;
         }
         if fresh {
             for row in 0..rows {

@@ -210,6 +210,7 @@ pub(in super::super) fn run<T: Real>(
                             step: 1,
                             bias: [T::default(); M],
                             add: false,
+                            stream: false,
                         }))
                     });
                 }
