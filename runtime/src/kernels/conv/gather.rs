@@ -52,6 +52,10 @@ pub(super) struct Gather {
     pub weights: Weights,
 }
 
+/// Rows of a strip, at most.
+const STRIP: usize = 8;
+/// Bytes of results that wait to be woven.
+const WOVEN: usize = 512 << 10;
 /// Bytes of a frame.
 pub(super) const FRAME: usize = 384 << 10;
 /// Terms of a block of channels, so that a strip's weights stay in the first cache.
@@ -120,6 +124,16 @@ impl Gather {
         self.views.iter().map(|v| v.taps.len()).max().unwrap_or(0).max(1)
     }
 
+    /// Whether there are views whose places are neighbours in the result.
+    pub fn neighbours(&self) -> bool {
+        self.views.get(1).is_some_and(|v| v.phase == [0, 0, 1] && v.origin == 1)
+    }
+
+    /// Elements of the results of so many rows of a tile, for all views.
+    pub fn woven(&self, rows: usize, tile: [usize; 3]) -> usize {
+        self.views.len() * rows * tile.iter().product::<usize>()
+    }
+
     fn cut<T: Real>(&self) -> Cut {
         let (taps, grid) = (self.most_taps(), self.grid());
         let mut cut = Cut { tile: grid, depth: self.depth.clamp(1, (TERMS / taps).max(1)), rows: self.rows };
@@ -137,6 +151,11 @@ impl Gather {
                 cut.depth = cut.depth.div_ceil(2);
             }
         }
+        let rows = cut.rows.min(STRIP);
+        while self.neighbours()
+            && self.woven(rows, cut.tile) * size_of::<T>() > WOVEN
+            && shrink(&mut cut.tile)
+        {}
         let pieces = |c: &Cut| self.batch * self.groups * count(grid, c.tile) * self.rows.div_ceil(c.rows);
         let work = |c: &Cut| c.tile.iter().product::<usize>() * c.rows * self.depth * self.taps();
         while pieces(&cut) < PIECES && work(&cut) > 2 * SMALL {

@@ -15,7 +15,8 @@
 //!
 //! Kernels of 3 by 3 taps without stride do with less than half of the products (`winograd`). Small images of large batches are computed sixteen at a time, one in each lane (`abreast`).
 //!
-//! Scratch: a frame of at most half a mebibyte for each thread (more only where 64 columns of one channel need more), copies of the weights, and
+//! Scratch: a frame of at most half a mebibyte for each thread (more only where 64 columns of one channel need more), as much for what a
+//! deconvolution with a stride weaves, copies of the weights, and
 //! for `Weight` partial sums of at most sixteen times the weights. Half floats are computed in float32, in copies of the arrays;
 //! images abreast are copies too, of at most 4 mebibytes or 64 images.
 

@@ -56,7 +56,7 @@ impl<T: Real> Call<'_, T> {
         let places = self.cut.tile.iter().product::<usize>();
         let work = places * self.cut.rows * g.depth * g.taps();
         let framed = self.frame.size(self.cut.depth);
-        let woven = if self.weaves() { g.views.len() * self.most * places } else { 0 };
+        let woven = if self.weaves() { g.woven(self.most.min(self.cut.rows), self.cut.tile) } else { 0 };
         let failed: Mutex<Option<Error>> = Mutex::new(None);
         par::chunks(g.batch * g.groups * parts * blocks, (SMALL / work.max(1)).max(1), |_, r| {
             let done = Scratch::new((framed + woven) * size_of::<T>()).map(|scratch| {
@@ -81,8 +81,7 @@ impl<T: Real> Call<'_, T> {
 
     /// Whether there are phases that are neighbours, and their sums can wait for each other: those of one strip at a time.
     fn weaves(&self) -> bool {
-        let neighbours = self.gather.views.get(1).is_some_and(|v| v.phase == [0, 0, 1] && v.origin == 1);
-        neighbours && (self.cut.depth >= self.gather.depth || self.cut.rows <= self.most)
+        self.gather.neighbours() && (self.cut.depth >= self.gather.depth || self.cut.rows <= self.most)
     }
 
     /// Lines of a tile; `at` tells how the source of its places is numbered, `to` how the result's are.
