@@ -4,15 +4,13 @@
 //! alone.
 
 use super::frame::{Frame, Sweep};
-use super::piece::{Call, Operands};
 use super::scratch::Scratch;
 use super::tile::pieces;
-use super::{Place, SIDE, rows_at_once};
+use super::{Place, SIDE};
 use crate::error::Result;
-use crate::kernels::lane::past_cache;
 use crate::kernels::par;
 use crate::kernels::real::Real;
-use crate::simd::{MAX_LANES, level};
+use crate::simd::MAX_LANES;
 
 /// Where the weights of a group, a row and a channel of the source lie.
 pub(super) struct Weights {
@@ -65,7 +63,7 @@ pub(super) const SMALL: usize = 64 * 64 * 64;
 /// Pieces that a large call is cut into at least.
 pub(super) const PIECES: usize = 16;
 /// Places from which on rearranged weights pay.
-const PACKED: usize = 512;
+pub(super) const PACKED: usize = 512;
 /// Rows up to which weights are so few that fewer channels at a time are better than fewer places, and the terms that a block keeps then.
 const FEW: usize = 4;
 const FEW_TERMS: usize = 256;
@@ -108,6 +106,18 @@ pub(super) fn count(grid: [usize; 3], tile: [usize; 3]) -> usize {
     (0..3).map(|i| grid[i].div_ceil(tile[i])).product()
 }
 
+/// The operands of a call.
+#[derive(Clone, Copy)]
+pub(super) struct Operands<T> {
+    pub from: *const T,
+    pub bias: Option<*const T>,
+    pub to: *mut T,
+}
+// SAFETY: inputs are only read; each piece of work writes its own part of the result.
+unsafe impl<T> Send for Operands<T> {}
+// SAFETY: as above.
+unsafe impl<T> Sync for Operands<T> {}
+
 impl Gather {
     /// The most places along each axis that a view has.
     pub fn grid(&self) -> [usize; 3] {
@@ -120,7 +130,7 @@ impl Gather {
     }
 
     /// Taps of the view that has the most.
-    fn most_taps(&self) -> usize {
+    pub fn most_taps(&self) -> usize {
         self.views.iter().map(|v| v.taps.len()).max().unwrap_or(0).max(1)
     }
 
@@ -134,7 +144,7 @@ impl Gather {
         self.views.len() * rows * tile.iter().product::<usize>()
     }
 
-    fn cut<T: Real>(&self) -> Cut {
+    pub fn cut<T: Real>(&self) -> Cut {
         let (taps, grid) = (self.most_taps(), self.grid());
         let mut cut = Cut { tile: grid, depth: self.depth.clamp(1, (TERMS / taps).max(1)), rows: self.rows };
         let bytes = |c: &Cut| Frame::new::<T>(&self.sweeps, c.tile).size(c.depth) * size_of::<T>();
@@ -175,7 +185,7 @@ impl Gather {
     /// Weights of all groups for a view, one strip of rows after the other, the rows of a strip side by side.
     /// # Safety
     /// The weights lie as [`Weights`] says.
-    unsafe fn pack<T: Real>(
+    pub unsafe fn pack<T: Real>(
         &self,
         view: &View,
         weights: *const T,
@@ -211,59 +221,8 @@ impl Gather {
         Ok(packed)
     }
 
-    /// # Safety
-    /// The operands lie as the fields say; the result apart from the others.
-    pub unsafe fn run<T: Real>(
-        &self,
-        from: *const T,
-        weights: *const T,
-        bias: Option<*mut T>,
-        to: *mut T,
-    ) -> Result<()> {
-        let (cut, most) = (self.cut::<T>(), rows_at_once());
-        let frame = Frame::new::<T>(&self.sweeps, cut.tile);
-        let flat =
-            |v: &View| self.weights.depth == v.taps.len() && v.taps.iter().enumerate().all(|(i, &t)| i == t);
-        let places = self.batch * self.grid().iter().product::<usize>();
-        let packed = if self.views.iter().all(flat) && places < PACKED {
-            None
-        } else {
-            // SAFETY: the caller's promise.
-            let all = self.views.iter().map(|v| unsafe { self.pack(v, weights, &cut, most) });
-            Some(all.collect::<Result<Vec<Scratch>>>()?)
-        };
-        let offsets = |taps: Vec<usize>, pitch: usize| -> Vec<u32> {
-            (0..cut.depth).flat_map(|c| taps.iter().map(move |t| (c * pitch + t) as u32)).collect()
-        };
-        let all = |at: &dyn Fn(&View) -> Vec<u32>| self.views.iter().map(at).collect::<Vec<_>>();
-        let tables = Tables {
-            frame: all(&|v| offsets(frame.taps(&v.sweeps), frame.pitch)),
-            source: self.whole::<T>().then(|| all(&|v| offsets(self.source_taps(v), self.from.channel))),
-            steps: [1, 2, 3, 4, 5, 6, 7, 8].map(|m| {
-                let step = if packed.is_some() { m } else { 1 };
-                (0..cut.depth * self.most_taps()).map(|k| (k * step) as u32).collect()
-            }),
-        };
-        let call = Call {
-            gather: self,
-            cut,
-            frame,
-            tables,
-            weights: match &packed {
-                Some(all) => all.iter().map(|p| p.ptr::<T>().cast_const()).collect(),
-                None => vec![weights; self.views.len()],
-            },
-            packed: packed.is_some(),
-            most,
-            level: level(),
-            stream: past_cache(self.batch * self.to.image * size_of::<T>()),
-            o: Operands { from, bias: bias.map(|b| b.cast_const()), to },
-        };
-        call.spread()
-    }
-
     /// Whether the source can be read where it is: rows that need no padding and lie together, channels that do not meet in the cache.
-    fn whole<T: Real>(&self) -> bool {
+    pub fn whole<T: Real>(&self) -> bool {
         let grid = self.grid();
         let inside = (0..3).all(|i| {
             let s = &self.sweeps[i];
@@ -276,7 +235,7 @@ impl Gather {
     }
 
     /// Offsets of the taps in the source.
-    fn source_taps(&self, view: &View) -> Vec<usize> {
+    pub fn source_taps(&self, view: &View) -> Vec<usize> {
         let mut all = vec![0];
         for (i, s) in view.sweeps.iter().enumerate() {
             let step = self.from.axes[i];
@@ -284,13 +243,4 @@ impl Gather {
         }
         all
     }
-}
-
-/// Terms of a block of channels.
-pub(super) struct Tables {
-    /// In the frame and in the source itself, for each view.
-    pub frame: Vec<Vec<u32>>,
-    pub source: Option<Vec<Vec<u32>>>,
-    /// In the weights of a strip of 1 to 8 rows.
-    pub steps: [Vec<u32>; 8],
 }

@@ -4,51 +4,101 @@
 //! Phases along the last axis are neighbours in the result. They are computed side by side and woven when the last block has been added.
 
 use super::frame::Frame;
-use super::gather::{Cut, Gather, SMALL, Tables, View, count, tiles};
+use super::gather::{Cut, Gather, Operands, PACKED, SMALL, View, count, tiles};
 use super::scratch::Scratch;
 use super::tile::{Line, Strip, pieces, with_rows};
-use super::widest;
+use super::{rows_at_once, widest};
 use crate::error::{Error, Result};
-use crate::kernels::lane::fence;
+use crate::kernels::lane::{fence, past_cache};
 use crate::kernels::par;
 use crate::kernels::real::Real;
-use crate::simd::{Level, Simd, Work};
+use crate::simd::{Level, Simd, Work, level};
 use std::ops::Range;
 use std::sync::Mutex;
 
-/// The operands of a call.
-#[derive(Clone, Copy)]
-pub(super) struct Operands<T> {
-    pub from: *const T,
-    pub bias: Option<*const T>,
-    pub to: *mut T,
+impl Gather {
+    /// # Safety
+    /// The operands lie as the fields say; the result apart from the others.
+    pub unsafe fn run<T: Real>(
+        &self,
+        from: *const T,
+        weights: *const T,
+        bias: Option<*mut T>,
+        to: *mut T,
+    ) -> Result<()> {
+        let (cut, most) = (self.cut::<T>(), rows_at_once());
+        let frame = Frame::new::<T>(&self.sweeps, cut.tile);
+        let flat =
+            |v: &View| self.weights.depth == v.taps.len() && v.taps.iter().enumerate().all(|(i, &t)| i == t);
+        let places = self.batch * self.grid().iter().product::<usize>();
+        let packed = if self.views.iter().all(flat) && places < PACKED {
+            None
+        } else {
+            // SAFETY: the caller's promise.
+            let all = self.views.iter().map(|v| unsafe { self.pack(v, weights, &cut, most) });
+            Some(all.collect::<Result<Vec<Scratch>>>()?)
+        };
+        let offsets = |taps: Vec<usize>, pitch: usize| -> Vec<u32> {
+            (0..cut.depth).flat_map(|c| taps.iter().map(move |t| (c * pitch + t) as u32)).collect()
+        };
+        let all = |at: &dyn Fn(&View) -> Vec<u32>| self.views.iter().map(at).collect::<Vec<_>>();
+        let tables = Tables {
+            frame: all(&|v| offsets(frame.taps(&v.sweeps), frame.pitch)),
+            source: self.whole::<T>().then(|| all(&|v| offsets(self.source_taps(v), self.from.channel))),
+            steps: [1, 2, 3, 4, 5, 6, 7, 8].map(|m| {
+                let step = if packed.is_some() { m } else { 1 };
+                (0..cut.depth * self.most_taps()).map(|k| (k * step) as u32).collect()
+            }),
+        };
+        let call = Call {
+            gather: self,
+            cut,
+            frame,
+            tables,
+            weights: match &packed {
+                Some(all) => all.iter().map(|p| p.ptr::<T>().cast_const()).collect(),
+                None => vec![weights; self.views.len()],
+            },
+            packed: packed.is_some(),
+            most,
+            level: level(),
+            stream: past_cache(self.batch * self.to.image * size_of::<T>()),
+            o: Operands { from, bias: bias.map(|b| b.cast_const()), to },
+        };
+        call.spread()
+    }
 }
-// SAFETY: inputs are only read; each piece of work writes its own part of the result.
-unsafe impl<T> Send for Operands<T> {}
-// SAFETY: as above.
-unsafe impl<T> Sync for Operands<T> {}
+
+/// Terms of a block of channels.
+struct Tables {
+    /// In the frame and in the source itself, for each view.
+    frame: Vec<Vec<u32>>,
+    source: Option<Vec<Vec<u32>>>,
+    /// In the weights of a strip of 1 to 8 rows.
+    steps: [Vec<u32>; 8],
+}
 
 /// A call with all that its pieces share.
-pub(super) struct Call<'a, T> {
-    pub gather: &'a Gather,
-    pub cut: Cut,
-    pub frame: Frame<'a>,
-    pub tables: Tables,
+struct Call<'a, T> {
+    gather: &'a Gather,
+    cut: Cut,
+    frame: Frame<'a>,
+    tables: Tables,
     /// For each view; all the same array, where they are not packed.
-    pub weights: Vec<*const T>,
-    pub packed: bool,
+    weights: Vec<*const T>,
+    packed: bool,
     /// Rows at a time.
-    pub most: usize,
-    pub level: Level,
+    most: usize,
+    level: Level,
     /// Whether results are written past the caches.
-    pub stream: bool,
-    pub o: Operands<T>,
+    stream: bool,
+    o: Operands<T>,
 }
 // SAFETY: weights are only read, and for the other operands see there.
 unsafe impl<T> Sync for Call<'_, T> {}
 
 impl<T: Real> Call<'_, T> {
-    pub fn spread(&self) -> Result<()> {
+    fn spread(&self) -> Result<()> {
         let g = self.gather;
         let grid = g.grid();
         let (parts, blocks) = (count(grid, self.cut.tile), g.rows.div_ceil(self.cut.rows));
