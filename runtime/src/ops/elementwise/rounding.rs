@@ -15,7 +15,7 @@ map_kernel!(
         let (f, c) = (s.floor(x), s.ceil(x));
         s.select(s.le(x - f, c - x), f, c)
     },
-    |x| if x - x.floor() <= 0.5 { x.floor() } else { x.ceil() },
+    |x| if x - x.floor() <= x.ceil() - x { x.floor() } else { x.ceil() },
     int |i| i);
 map_kernel!(
     /// Nearest integer, halves away from 0. Adding a half would round 0.49999997 up.
@@ -49,4 +49,35 @@ table! {
     SIGN_STE = OpDef::map("_contrib_sign_ste", run_map::<Sign>).aliases(&["_sparse__contrib_sign_ste"])
         .doc("Sign as `sign` gives it; the gradient passes through unchanged (straight-through estimator).")
         .vjp1(Keep::NOTHING, |d| Ok(d.grad().clone())).no_samples("the gradient is not that of the function");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::array::Array;
+    use crate::invoke::invoke;
+    use crate::ops::params::Params;
+    use crate::simd::{available, with_level};
+
+    #[test]
+    fn the_nearest_integer_is_that_of_the_number_and_not_of_a_rounded_distance() {
+        // The largest numbers below a half, halves, what has no fraction left, and what is no number.
+        let x = [-0.49999997f32, 0.49999997, -0.5, 0.5, -1.5, 1.5, 2.5, 8388609.0, -8388609.0, f32::INFINITY];
+        let rint = [-0.0f32, 0.0, -1.0, 0.0, -2.0, 1.0, 2.0, 8388609.0, -8388609.0, f32::INFINITY];
+        let round = [-0.0f32, 0.0, -1.0, 1.0, -2.0, 2.0, 3.0, 8388609.0, -8388609.0, f32::INFINITY];
+        let x64 = [-0.49999999999999994f64, 0.49999999999999994, -0.5, 1.5, 4503599627370497.0];
+        let (rint64, round64) =
+            ([-0.0f64, 0.0, -1.0, 1.0, 4503599627370497.0], [-0.0f64, 0.0, -1.0, 2.0, 4503599627370497.0]);
+        let one = |op, x: &Array| invoke(op, &[x], &Params::NONE, &[]).unwrap().remove(0);
+        for &l in available() {
+            with_level(l, || {
+                let a = Array::from_slice(&x, &[x.len()]).unwrap();
+                assert_eq!(one(&RINT, &a).to_vec::<f32>(), rint, "{l:?}");
+                assert_eq!(one(&ROUND, &a).to_vec::<f32>(), round, "{l:?}");
+                let a = Array::from_slice(&x64, &[x64.len()]).unwrap();
+                assert_eq!(one(&RINT, &a).to_vec::<f64>(), rint64, "{l:?}");
+                assert_eq!(one(&ROUND, &a).to_vec::<f64>(), round64, "{l:?}");
+            });
+        }
+    }
 }
