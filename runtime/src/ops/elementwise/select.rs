@@ -139,11 +139,11 @@ struct BetweenMap(f64, f64);
 impl Map for BetweenMap {
     #[inline(always)]
     fn lanes<S: Simd>(self, s: S, x: S::F32) -> S::F32 {
-        s.truth(s.le(s.splat(self.0 as f32), x) & s.le(x, s.splat(self.1 as f32)))
+        s.truth(!(s.lt(x, s.splat(self.0 as f32)) | s.lt(s.splat(self.1 as f32), x)))
     }
     #[inline(always)]
     fn f64(self, x: f64) -> f64 {
-        f64::from(self.0 <= x && x <= self.1)
+        f64::from(!(x < self.0 || x > self.1))
     }
 }
 
@@ -163,9 +163,9 @@ table! {
         .doc("Elements of `x` where `condition` is not 0, elements of `y` elsewhere. A condition of one axis chooses whole rows.")
         .shape(shape_where).dtype(type_where).vjp(Keep::input(0), grad_where).cases(where_case);
     CLIP = OpDef::map("clip", run_clip).aliases(&["_sparse_clip"]).params::<Bounds>()
-        .doc("Every element kept inside `a_min..a_max`. The derivative at the bounds is 1.")
+        .doc("Every element kept inside `a_min..a_max`. The derivative at the bounds is 1, and where the element is NaN.")
         .vjp1(Keep::INPUTS, grad_clip).cases(clip_case);
     BETWEEN = OpDef::map("_ks_between", run_between).params::<Interval>()
-        .doc("1 where an element is inside the closed interval, else 0.")
+        .doc("0 where an element is outside of the closed interval, else 1.")
         .zero_gradient("piecewise constant").cases(between_case);
 }
