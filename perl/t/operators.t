@@ -91,6 +91,17 @@ like($@, qr/Can't locate object method "nosuchop" via package "AI::MXNet::NDArra
     'is no method');
 is_close($x, [3, 0.5, 2, 9], 'nothing of this changed the array');
 
+# What counts arrays is filled in, and checked where it is given.
+my $two = nd->array([1, 2]);
+is_close(nd->add_n($two, $two, $two, num_args => 3), [3, 6], 'as many arrays as were said');
+for my $n (2, 4) {
+    dies_with(
+        sub { nd->add_n($two, $two, $two, num_args => $n) },
+        qr/add_n: num_args is $n but 3 arrays were given/,
+        'another number'
+    );
+}
+
 # Operators without parameters take any name and use none.
 is_close($x->abs({ axis => 1 }), [3, 0.5, 2, 9], 'a name that nothing stands for');
 ok(!eval { $x->abs(axis => 1); 1 } && $@ =~ /Too many positional arguments/, 'in pairs it is two values too many');

@@ -6,13 +6,28 @@ use crate::error::Result;
 use crate::kernels::par;
 use crate::kernels::zip::zip;
 use crate::ops::def::{Keep, OpDef, Run};
+use crate::ops::join::check_count;
+use crate::ops::params::Params;
 use crate::ops::samples::{Case, Draw};
 use crate::ops::vjp::{Grads, Vjp};
 
 /// Elements that are summed at a time, so that the sum stays in a near cache.
 const BLOCK: usize = 16 * 1024;
 
+params! {
+    /// What `add_n` takes.
+    pub struct Summands {
+        num_args: i64, "number of arrays";
+    }
+}
+
+/// Parameters of [`ADD_N`].
+pub fn summands(n: usize) -> Params {
+    Params::new(Summands { num_args: n as i64 })
+}
+
 fn run_add_n(r: &Run<'_>) -> Result<()> {
+    check_count(r.p::<Summands>().num_args, r.ins.len())?;
     let [first, second, rest @ ..] = r.ins else { return run_copy(r) };
     let out = r.outs[0].span();
     par::chunks(out.len(), BLOCK, |_, c| {
@@ -37,7 +52,7 @@ fn add_n_case(d: &mut Draw) -> Case {
 
 table! {
     ADD_N = OpDef::new("add_n", &["args"], run_add_n).elementwise(|_| true)
-        .aliases(&["ElementWiseSum", "_sparse_ElementWiseSum", "_sparse_add_n"]).variadic(Some("num_args"))
+        .aliases(&["ElementWiseSum", "_sparse_ElementWiseSum", "_sparse_add_n"]).variadic(Some("num_args")).params::<Summands>()
         .doc("Sum of any number of arrays of one shape.")
         .vjp(Keep::NOTHING, grad_add_n).cases(add_n_case);
 }
