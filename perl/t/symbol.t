@@ -67,6 +67,25 @@ my ($x, $y) = map { mx->sym->Variable($_) } qw(x y);
         my $last = $norm eq 'LayerNorm' ? 5 : 3;
         is_deeply([$args, $outs], [[[0, 3, 4, 5], [$last], [$last]], [[0, 3, 4, 5]]], "$norm of a batch of any size");
     }
+    my $partly = sub { my ($s, @shape) = @_; ($s->infer_shape_partial(x => \@shape))[1] };
+    my %of = (
+        'a range of another axis' => [mx->sym->slice_axis($x, axis => 1, begin => 1, end => 3), [0, 3, 3] => [0, 2, 3]],
+        'a part of an axis that is not known' => [mx->sym->slice_axis($x, axis => 0, begin => 1, end => undef), [0, 3] => [0, 3]],
+        'parts of an axis' => [mx->sym->SliceChannel($x, axis => 1, num_outputs => 3), [0, 6] => ([0, 2]) x 3],
+        'a border' => [mx->sym->Pad($x, mode => 'edge', pad_width => [0, 0, 0, 0, 1, 1, 1, 0]), [0, 2, 3, 3] => [0, 2, 5, 4]],
+        'a product' => [mx->sym->dot($x, mx->sym->zeros(shape => [3, 4])), [0, 3] => [0, 4]],
+        'the best of each row' => [mx->sym->topk($x, k => 2), [0, 5] => [0, 2]],
+        'a reshape' => [mx->sym->Reshape($x, shape => [-2, 1]), [2, 0] => [2, 0, 1]],
+        'one of each row' => [mx->sym->pick($x, mx->sym->var('i'), keepdims => 1), [0, 3] => [0, 1]],
+    );
+    for my $what (sort keys %of) {
+        my ($s, $shape, @outs) = @{ $of{$what} };
+        is_deeply($partly->($s, @$shape), \@outs, "$what, the batch unknown");
+    }
+    ($args) = mx->sym->SoftmaxOutput($x, multi_output => 1, name => 's')->infer_shape(x => [2, 3, 4, 5]);
+    is_deeply($args, [[2, 3, 4, 5], [2, 20]], 'labels of many places lie in one axis');
+    ($args) = mx->sym->LinearRegressionOutput($x, mx->sym->var('l'))->infer_shape_partial(x => [0, 1], l => [3]);
+    is_deeply($args, [[0, 1], [3]], 'labels of a column');
     ($args) = ($x + $x * 2)->infer_shape_partial(x => [0, 4]);
     is_deeply($args, [[0, 4]], 'what is not known stays open');
     my @types = ($x + $y)->infer_type(y => 'int8');

@@ -4,6 +4,7 @@
 use super::attrs;
 use super::node::{Node, Symbol};
 use super::order::Order;
+use super::sampled;
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::ops::def::OpDef;
@@ -87,7 +88,10 @@ pub(crate) fn shapes(order: &Order, given: impl Fn(usize) -> Option<Partial>) ->
         let sizes = attrs::sizes(&text).ok_or_else(|| err!(Param, "{}: {text} is not a shape", node.name))?;
         Ok(partial(&sizes))
     };
-    fixpoint(order, start, |op, params, ins, outs| op.infer_shape(&mut Shapes { params, ins, outs }))
+    fixpoint(order, start, |op, params, ins, outs| {
+        op.infer_shape(&mut Shapes { params, ins, outs })?;
+        sampled::infer(op, params, ins, outs)
+    })
 }
 
 /// Dtypes of all outputs of all nodes; `given` as for [`shapes`].

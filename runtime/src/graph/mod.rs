@@ -23,5 +23,6 @@ pub mod program;
 mod read;
 pub mod recorded;
 pub mod replay;
+mod sampled;
 
 pub use node::{Entry, Node, Symbol};

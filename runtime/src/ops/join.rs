@@ -270,7 +270,7 @@ fn shape_split<A: Apart>(s: &mut Shapes<'_>) -> Result<()> {
 /// As [`shape_split`]; the input is learnt from any output.
 fn shape_split_even(s: &mut Shapes<'_>) -> Result<()> {
     if s.input(0).is_none()
-        && let Some(mut part) = s.outs.iter().find_map(Partial::known)
+        && let Some(mut part) = s.outs.iter().find_map(Partial::sizes).map(Ints::from)
     {
         let p: &Split = s.params.get();
         let ndim = part.len() + usize::from(p.squeeze_axis);
@@ -278,9 +278,11 @@ fn shape_split_even(s: &mut Shapes<'_>) -> Result<()> {
         if p.squeeze_axis {
             part.insert(axis, 1);
         }
-        part[axis] *= p.num_outputs.max(0) as usize;
+        if part[axis] > 0 {
+            part[axis] = part[axis].saturating_mul(p.num_outputs.max(0));
+        }
         if s.ins[0].ndim().is_none_or(|n| n == ndim) {
-            s.want(0, &part)?;
+            s.want_partial(0, &Partial::from_sizes(&part))?;
         }
     }
     shape_split::<ByNumber>(s)

@@ -14,7 +14,7 @@ use crate::fluent::{call, call_with};
 use crate::kernels::softmax::{Kind, Shape3, softmax};
 use crate::ops::elementwise::identity::run_copy;
 use crate::shape::partial::Partial;
-use crate::shape::show;
+use crate::shape::{Dims, show};
 use crate::tensor::Tensor;
 use smallvec::smallvec;
 
@@ -57,16 +57,30 @@ fn infer_softmax(s: &mut Shapes<'_>) -> Result<()> {
     x.merge(&s.outs[0])?;
     s.ins[0] = x.clone();
     s.outs[0] = x.clone();
-    let Some(dims) = x.known() else { return Ok(()) };
+    let p = s.params.get::<SoftmaxOutput>();
+    let Some(dims) = x.known() else {
+        // A class for each row of a matrix.
+        return match x.sizes() {
+            Some(&[n, _]) if !p.multi_output && s.ins[1].ndim() == Some(1) => {
+                s.want_partial(1, &Partial::from_sizes(&[n]))
+            }
+            _ => Ok(()),
+        };
+    };
     let Some((&last, front)) = dims.split_last() else {
         bail!(Shape, "data needs an axis of classes, got ()")
     };
-    let p = s.params.get::<SoftmaxOutput>();
     let v = seen(p, &dims);
     match s.ins[1].known() {
         None if p.multi_output && dims.len() > 1 => {
-            let mut label = dims.clone();
-            label.remove(1);
+            // Nothing known: the places in one axis. Both forms are taken.
+            let label = if s.ins[1].ndim().is_none_or(|n| n == 2) {
+                Dims::from_slice(&[v.outer, v.inner])
+            } else {
+                let mut label = dims.clone();
+                label.remove(1);
+                label
+            };
             s.want(1, &label)
         }
         None => s.want(1, front),
@@ -168,8 +182,13 @@ fn infer_regression(s: &mut Shapes<'_>) -> Result<()> {
     x.merge(&s.outs[0])?;
     s.ins[0] = x.clone();
     s.outs[0] = x.clone();
-    match x.known() {
-        Some(d) if d.len() == 2 && d[1] == 1 && s.ins[1].ndim().is_none_or(|n| n == 1) => s.want(1, &d[..1]),
+    match x.sizes() {
+        Some(&[n, 1]) if s.ins[1].ndim().is_none_or(|n| n == 1) => {
+            s.want_partial(1, &Partial::from_sizes(&[n]))
+        }
+        // Perhaps a column.
+        Some(&[_, -1]) if s.ins[1].ndim().is_none() => Ok(()),
+        Some(&[n, -1]) if s.ins[1].ndim() == Some(1) => s.want_partial(1, &Partial::from_sizes(&[n])),
         _ => s.want_partial(1, &x),
     }
 }

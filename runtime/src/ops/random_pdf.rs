@@ -29,7 +29,22 @@ fn infer_shape(s: &mut Shapes<'_>, point: usize) -> Result<()> {
     let mut param = Partial::UNKNOWN;
     s.ins[1..].iter().try_for_each(|p| param.merge(p).map(drop))?;
     s.ins[1..].iter_mut().try_for_each(|p| p.merge(&param).map(drop))?;
-    let (Some(x), Some(p)) = (s.input(0), param.known()) else { return Ok(()) };
+    let (Some(x), Some(p)) = (s.input(0), param.known()) else {
+        // The axes that both have, and those of the result, from the samples.
+        let found = s.ins[0].sizes().map(|x| &x[..x.len().saturating_sub(point)]).filter(|x| !x.is_empty());
+        if let Some(out) = found.map(Partial::from_sizes) {
+            s.outs[0].merge(&out)?;
+        }
+        if let (Some(x), Some(k)) = (s.ins[0].sizes(), param.ndim())
+            && (point..=x.len()).contains(&k)
+        {
+            let axes = Partial::from_sizes(&[&x[..k - point], &x[x.len() - point..]].concat());
+            for i in 1..s.ins.len() {
+                s.want_partial(i, &axes)?;
+            }
+        }
+        return Ok(());
+    };
     let rows = p.len().saturating_sub(point);
     let fits =
         p.len() >= point && x.len() >= p.len() && x[..rows] == p[..rows] && x[x.len() - point..] == p[rows..];

@@ -57,7 +57,13 @@ fn lengths_fit(s: &mut Shapes<'_>, batch: usize) -> Result<()> {
 
 fn shape_same(s: &mut Shapes<'_>, axis: i64) -> Result<()> {
     s.want_partial(0, &s.outs[0].clone())?;
-    let Some(x) = s.input(0) else { return Ok(()) };
+    s.outs[0].merge(&s.ins[0])?;
+    let Some(x) = s.input(0) else {
+        if let (Some(n), true) = (s.ins[0].dim(if axis == 0 { 1 } else { 0 }), s.ins.len() > 1) {
+            s.want(1, &[n])?;
+        }
+        return Ok(());
+    };
     let b = batch(&x, axis)?;
     lengths_fit(s, b.batch)?;
     s.output(0, &x)

@@ -11,6 +11,7 @@ use crate::error::Result;
 use crate::fluent::call;
 use crate::kernels::copy;
 use crate::kernels::index::{self, Rows, Wild};
+use crate::shape::partial::Partial;
 use crate::shape::{Dims, resolve_axis, show, size_of_dims};
 use smallvec::smallvec;
 
@@ -80,14 +81,35 @@ fn check_index(got: &[usize], without: &[usize], with: &[usize]) -> Result<()> {
     Ok(())
 }
 
+/// What the known axes of the data say of the result, and of an index of known rank.
+fn open_pick(s: &mut Shapes<'_>, p: &Pick) -> Result<()> {
+    let (Some(x), Some(axis)) = (s.ins[0].sizes(), p.axis) else { return Ok(()) };
+    let axis = resolve_axis(axis, x.len())?;
+    let (mut with, mut without): (Ints, Ints) = (x.into(), x.into());
+    with[axis] = 1;
+    without.remove(axis);
+    if without.is_empty() {
+        without.push(1);
+    }
+    let (with, without) = (Partial::from_sizes(&with), Partial::from_sizes(&without));
+    if let Some(n) = s.ins[1].ndim().filter(|n| [with.ndim(), without.ndim()].contains(&Some(*n))) {
+        s.want_partial(1, if Some(n) == with.ndim() { &with } else { &without })?;
+    }
+    s.outs[0].merge(if p.keepdims { &with } else { &without }).map(drop)
+}
+
 fn shape_pick(s: &mut Shapes<'_>) -> Result<()> {
-    let Some(x) = s.input(0) else { return Ok(()) };
     let p: &Pick = s.params.get();
+    let Some(x) = s.input(0) else { return open_pick(s, p) };
     let (_, without, with) = picked(&x, p.axis)?;
     let out = if p.keepdims { &with } else { &without };
     match s.input(1) {
         Some(got) => check_index(&got, &without, &with)?,
-        None => s.want(1, out)?,
+        // Of an index of which nothing is known, the shape without the axis, also with keepdims.
+        None => {
+            let one = s.ins[1].ndim() == Some(with.len()) && with.len() != without.len();
+            s.want(1, if one { &with } else { &without })?;
+        }
     }
     s.output(0, out)
 }

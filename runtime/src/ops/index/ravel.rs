@@ -8,6 +8,7 @@ use crate::dtype::{DType, Elem};
 use crate::error::Result;
 use crate::kernels::index::whole;
 use crate::kernels::par;
+use crate::shape::partial::Partial;
 use crate::shape::{Dims, resolve_axis, show};
 
 params! {
@@ -27,6 +28,10 @@ fn counted(p: &Counted) -> Result<&Ints> {
 
 fn shape_ravel(s: &mut Shapes<'_>) -> Result<()> {
     let m = counted(s.params.get())?.len();
+    if let Some(out) = s.outs[0].sizes() {
+        let x: Ints = [m as i64].iter().chain(out).copied().collect();
+        s.want_partial(0, &Partial::from_sizes(&x))?;
+    }
     let Some(x) = s.input(0) else { return Ok(()) };
     if x.first() != Some(&m) || x.len() < 2 {
         bail!(Shape, "a row for each of {m} axes is wanted, got {}", show(&x));
@@ -56,6 +61,10 @@ fn run_ravel(r: &Run<'_>) -> Result<()> {
 
 fn shape_unravel(s: &mut Shapes<'_>) -> Result<()> {
     let m = counted(s.params.get())?.len();
+    if let Some((_, x)) = s.outs[0].sizes().and_then(<[i64]>::split_first).filter(|(_, x)| !x.is_empty()) {
+        let x = Partial::from_sizes(x);
+        s.want_partial(0, &x)?;
+    }
     let Some(x) = s.input(0) else { return Ok(()) };
     s.output(0, &[m].iter().chain(&x).copied().collect::<Dims>())
 }

@@ -57,7 +57,7 @@ fn infer(s: &mut Shapes<'_>) -> Result<()> {
     // What the output and the weight know of the data.
     let (out, width) = (s.outs[0].clone(), s.ins[1].dim(1).map_or(-1, |k| k as i64));
     if let Some(o) = out.sizes() {
-        if o.last() != Some(&hidden) {
+        if o.last().is_none_or(|&n| n != hidden && n != -1) {
             bail!(Shape, "the output's last axis is num_hidden, got {out}, want {hidden}");
         }
         if p.flatten && s.ins[0].ndim().is_some() {

@@ -260,10 +260,7 @@ table! {
         .doc("A copy of `lhs`, which has the shape and the dtype of `rhs`.").cases(copies);
     SHAPE_ARRAY = OpDef::new("shape_array", &["data"], run_shape_array).truths()
         .doc("The shape, as an array of int64.")
-        .shape(|s| match s.ins[0].ndim() {
-            Some(n) => s.output(0, &[n]),
-            None => Ok(()),
-        })
+        .shape(|s| s.outs[0].merge(&Partial::from_sizes(&[s.ins[0].ndim().map_or(-1, |n| n as i64)])).map(drop))
         .dtype(|t| { t.outs[0] = Some(DType::I64); Ok(()) })
         .zero_gradient("a shape does not depend on values").samples(-2.0, 2.0);
     SIZE_ARRAY = OpDef::new("size_array", &["data"], run_size_array).truths()
