@@ -97,6 +97,29 @@ for my $flags ({}, { static_alloc => 1, static_shape => 1 }, { inline_limit => 0
     is_close($net->($x), $before + 2, 'a change through a piddle is seen', 1e-5);
 }
 
+# Recurrent layers: weights are laid once, and again when they have changed.
+for my $kind (qw(LSTM GRU RNN)) {
+    my $net = gluon->rnn->$kind(20, num_layers => 2, bidirectional => 1, input_size => 5);
+    $net->initialize(mx->init->Uniform(0.5));
+    my @data = map { mx->nd->random->uniform(-1, 1, shape => [@$_]) } [7, 3, 5], [4, 1, 5], [2, 3, 5];
+    my $both = sub {
+        my ($what) = @_;
+        $net->hybridize(0);
+        my @want = map { $net->($_) } @data;
+        $net->hybridize;
+        for my $round (1, 2) {
+            is_close($net->($data[$_]), $want[$_], "$kind, $what: data $_, call $round", 1e-6) for 0 .. $#data;
+        }
+    };
+    $both->('as made');
+    my $before = $net->($data[0]) * 1;
+    my ($weight) = grep { $_->name =~ /h2h_weight/ } $net->collect_params->values;
+    $weight->set_data($weight->data * 2);
+    my $after = $net->($data[0]);
+    cmp_ok(mx->nd->max(($after - $before)->abs)->asscalar, '>', 1e-3, "$kind: a changed weight is seen");
+    $both->('changed');
+}
+
 # What upstream's own test of inlining asks for.
 {
     my $net = nn->HybridSequential;

@@ -232,7 +232,7 @@ pub struct OpDef {
     /// Parameters and inputs with which the operator gives what an affine function makes of its result; `None` when, with these
     /// parameters, there are none. Written with calls on the inputs.
     pub absorb: Option<AbsorbRule>,
-    /// How a call is made ready whose inputs but the first stand still. Results may differ by rounding.
+    /// How a call is made ready one of whose inputs stands still. Results may differ by rounding.
     pub ready: Option<ReadyRule>,
     /// What it is, with these parameters, of the things that a product before it can do in the end.
     pub epilogue: fn(&Params) -> Option<Epilogue>,

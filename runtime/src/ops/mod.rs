@@ -122,6 +122,7 @@ static TABLES: &[&[&OpDef]] = &[
     reduce::sum::TABLE,
     order::TABLE,
     rnn::TABLE,
+    rnn::ready::TABLE,
     sequence::TABLE,
     shape_ops::crop::TABLE,
     shape_ops::pad::TABLE,

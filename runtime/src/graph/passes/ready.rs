@@ -29,10 +29,12 @@ fn replace(ir: &mut Ir, at: usize, parameters: &[bool]) -> Result<Option<usize>>
     let Some(rule) = call.op.ready.filter(|_| call.phase == Phase::Forward) else { return Ok(None) };
     let known = settled(ir, parameters);
     let dims: Vec<&[usize]> = call.ins.iter().map(|s| &s.dims[..]).collect();
-    let fits = call.ins.iter().skip(1).all(|s| known[s.buffer])
-        && call.ins.iter().all(|s| s.dtype == call.ins[0].dtype);
-    let Some(ready) = rule(&call.params, &dims, call.ins[0].dtype).filter(|_| fits) else { return Ok(None) };
+    let dtype = call.ins[0].dtype;
+    let Some(ready) = rule(&call.params, &dims, dtype) else { return Ok(None) };
     let from = call.ins[ready.input].clone();
+    if !known[from.buffer] || from.dtype != dtype {
+        return Ok(None);
+    }
     let (calls, made) = append(ir, &[from], false, |x: &[Array]| {
         Ok(invoke(ready.by, &[&x[0]], &ready.params, &[])?.into_iter().collect())
     })?;

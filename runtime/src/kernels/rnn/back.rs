@@ -108,7 +108,7 @@ fn steps_back<T: Num>(
         let r = Shared(io.params.ptr::<T>()).at(net.place(layer, dir).r as isize);
         // SAFETY: the recurrent weights of this direction, as (gates · hidden) rows of `hidden`.
         let m = unsafe {
-            Matrix::new(r, Layout::of_cols(hidden), gates_back * hidden, hidden, 1, net.steps + 1)?
+            Matrix::new(r, Layout::of_cols(hidden), [gates_back * hidden, hidden, 1], net.steps + 1)?
         };
         matrices.push(m);
     }

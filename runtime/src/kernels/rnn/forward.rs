@@ -17,6 +17,8 @@ pub struct Kept {
     pub x: Span,
     /// All parameters; see [`Net::params`].
     pub params: Span,
+    /// What [`Net::pack`] made of them, where it did.
+    pub panels: Option<Span>,
     /// Outputs that the sequences are entered with, (layers · dirs, batch, hidden).
     pub h0: Span,
     /// The same of the state of LSTM cells.
@@ -113,9 +115,13 @@ fn directions<T: Num>(
                 gates.0,
                 Layout::of_cols(gates_row),
             );
-            let r = params.at(place.r as isize);
-            let form = Layout::of_cols(hidden).t();
-            matrices.push(Matrix::new(r, form, hidden, hidden, net.cell.gates(), net.steps)?);
+            let size = [hidden, hidden, net.cell.gates()];
+            matrices.push(match io.panels {
+                Some(made) => Matrix::packed(net.panel::<T>(made, layer, dir), size, None),
+                None => {
+                    Matrix::new(params.at(place.r as isize), Layout::of_cols(hidden).t(), size, net.steps)?
+                }
+            });
         }
     }
     let size = batch * hidden;

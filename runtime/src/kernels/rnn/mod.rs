@@ -145,6 +145,34 @@ impl Net<'_> {
         Place { w, r, bias: all + (layer * self.dirs + dir) * 2 * self.rows() }
     }
 
+    /// Number of elements that [`Net::pack`] makes on the level in use; `None` where so few steps do not pay for it.
+    pub fn packed<T: Num>(&self) -> Option<usize> {
+        (self.steps >= step::FEW).then(|| self.layers * self.dirs * self.panel_size::<T>())
+    }
+
+    fn panel_size<T: Num>(&self) -> usize {
+        step::Matrix::<T>::size(self.hidden, self.hidden, self.cell.gates())
+    }
+
+    /// Where the panels of one direction of a layer are.
+    fn panel<T: Num>(&self, panels: Span, layer: usize, dir: usize) -> product::Shared<T> {
+        let size = self.panel_size::<T>();
+        product::Shared(panels.sub((layer * self.dirs + dir) * size, size).ptr())
+    }
+
+    /// Lays the weights of the states as the steps of going forward read them, once for many calls.
+    pub fn pack<T: Num>(&self, params: Span, to: Span) {
+        let form = product::Layout::of_cols(self.hidden).t();
+        for (layer, dir) in (0..self.layers).flat_map(|l| (0..self.dirs).map(move |d| (l, d))) {
+            let r = params.sub(self.place(layer, dir).r, self.rows() * self.hidden);
+            let size = [self.hidden, self.hidden, self.cell.gates()];
+            // SAFETY: the weights of this direction; its part of the panels.
+            unsafe {
+                step::Matrix::<T>::fill(product::Shared(r.ptr()), form, size, self.panel(to, layer, dir))
+            };
+        }
+    }
+
     /// Number of values that going forward keeps for the way back: of every layer and direction what its cells want, and the outputs of
     /// all layers but the last.
     pub fn kept(&self) -> usize {

@@ -17,7 +17,7 @@ const ROWS: usize = 16;
 /// Vectors of a panel, at most.
 const WIDE: usize = 4;
 /// Fewer steps than this do not pay for packing.
-const FEW: usize = 4;
+pub(super) const FEW: usize = 4;
 /// Multiplications that are worth a thread.
 const WORK: usize = 128 * 1024;
 
@@ -44,7 +44,7 @@ enum Form<T> {
     /// As it is: element (k, gate, unit) lies at `k · layout.rows + (gate · units + unit) · layout.cols`.
     Plain(Shared<T>, Layout),
     /// In panels of `lanes · vectors` columns, the gates of some units side by side.
-    Packed { panels: Scratch<T>, level: Level, lanes: usize },
+    Packed { panels: Shared<T>, level: Level, lanes: usize, _own: Option<Scratch<T>> },
 }
 
 impl<T: Num> Matrix<T> {
@@ -54,44 +54,54 @@ impl<T: Num> Matrix<T> {
     pub unsafe fn new(
         from: *const T,
         layout: Layout,
-        depth: usize,
-        units: usize,
-        gates: usize,
+        [depth, units, gates]: [usize; 3],
         steps: usize,
     ) -> Result<Matrix<T>> {
         let from = Shared(from.cast_mut());
         if steps < FEW {
             return Ok(Matrix { depth, units, gates, form: Form::Plain(from, layout) });
         }
+        let own = Scratch::<T>::new(Matrix::<T>::size(depth, units, gates))?;
+        // SAFETY: the caller's matrix; room for its panels.
+        unsafe { Matrix::fill(from, layout, [depth, units, gates], own.ptr()) };
+        // SAFETY: they are kept.
+        Ok(unsafe { Matrix::packed(own.ptr(), [depth, units, gates], Some(own)) })
+    }
+
+    /// Number of elements of all panels, on the level in use.
+    pub fn size(depth: usize, units: usize, gates: usize) -> usize {
+        let (span, vectors) = shape(gates);
+        let lanes = level().run(Count(PhantomData::<T>));
+        units.div_ceil(span * lanes) * depth * vectors * lanes
+    }
+
+    /// Makes the panels of a matrix of that depth, with so many units and gates.
+    /// # Safety
+    /// As for [`Matrix::new`]; `to` is writable for [`Matrix::size`] elements.
+    pub unsafe fn fill(from: Shared<T>, layout: Layout, [depth, units, gates]: [usize; 3], to: Shared<T>) {
         let level = level();
         let lanes = level.run(Count(PhantomData::<T>));
         let (span, vectors) = shape(gates);
         let (width, per) = (vectors * lanes, span * lanes);
-        let count = units.div_ceil(per);
-        let panels = Scratch::<T>::new(count * depth * width)?;
-        let to = panels.ptr();
-        par::chunks(count, (WORK / (depth * width).max(1)).max(1), |_, r| {
+        par::chunks(units.div_ceil(per), (WORK / (depth * width).max(1)).max(1), |_, r| {
             for p in r {
-                let unit = p * per;
-                let here = per.min(units - unit);
-                for k in 0..depth {
-                    for gate in 0..gates {
-                        let at = k as isize * layout.rows + (gate * units + unit) as isize * layout.cols;
-                        // SAFETY: elements of the matrix, and of this chunk's panel.
-                        unsafe {
-                            let row = to.at(((p * depth + k) * width + gate * per) as isize);
-                            for i in 0..here {
-                                *row.add(i) = *from.at(at + i as isize * layout.cols);
-                            }
-                            for i in here..per {
-                                *row.add(i) = T::default();
-                            }
-                        }
-                    }
-                }
+                let to = Shared(to.at((p * depth * width) as isize));
+                level.run(Fill { from, layout, to, depth, units, gates, unit: p * per, span });
             }
         });
-        Ok(Matrix { depth, units, gates, form: Form::Packed { panels, level, lanes } })
+    }
+
+    /// A matrix whose panels are there.
+    /// # Safety
+    /// They were made on the level in use, and stay while this is used.
+    pub unsafe fn packed(
+        panels: Shared<T>,
+        [depth, units, gates]: [usize; 3],
+        own: Option<Scratch<T>>,
+    ) -> Matrix<T> {
+        let level = level();
+        let lanes = level.run(Count(PhantomData::<T>));
+        Matrix { depth, units, gates, form: Form::Packed { panels, level, lanes, _own: own } }
     }
 
     /// Multiplies rows `rows` of `a`, which are `lda` apart, and gives the sums to `finish`, for a range of rows and of units at a time.
@@ -107,7 +117,9 @@ impl<T: Num> Matrix<T> {
         if rows.is_empty() || self.units == 0 {
             return Ok(());
         }
-        let Form::Packed { panels, level, lanes } = &self.form else { return self.plain(a, rows, finish) };
+        let Form::Packed { panels, level, lanes, .. } = &self.form else {
+            return self.plain(a, rows, finish);
+        };
         let (span, vectors) = shape(self.gates);
         let (width, per) = (vectors * lanes, span * lanes);
         let each = (WORK / (rows.len() * self.depth * width).max(1)).max(1);
@@ -122,7 +134,7 @@ impl<T: Num> Matrix<T> {
                     if let Some((a, lda)) = a {
                         let (a, b) = (
                             a.at((block.start * lda) as isize),
-                            panels.ptr().at((p * self.depth * width) as isize),
+                            panels.at((p * self.depth * width) as isize),
                         );
                         let (rows, depth, to) = (block.len(), self.depth, sums.at.0);
                         if vectors == 3 {
@@ -177,6 +189,53 @@ fn shape(gates: usize) -> (usize, usize) {
     match gates {
         1 => (4, 4),
         gates => (1, gates),
+    }
+}
+
+/// Fills the panel of the units from `unit` on.
+struct Fill<T> {
+    from: Shared<T>,
+    layout: Layout,
+    to: Shared<T>,
+    depth: usize,
+    units: usize,
+    gates: usize,
+    unit: usize,
+    span: usize,
+}
+
+impl<T: Num> Work for Fill<T> {
+    type Out = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let (lanes, depth) = (T::count::<S>(), self.depth);
+        let width = self.gates * self.span * lanes;
+        for v in 0..self.gates * self.span {
+            let unit = self.unit + v % self.span * lanes;
+            let here = lanes.min(self.units.saturating_sub(unit));
+            let column = (v / self.span * self.units + unit) as isize * self.layout.cols;
+            // Whole blocks where a unit's elements lie one after another, then what remains.
+            let turned = if self.layout.rows == 1 && here == lanes { depth / lanes * lanes } else { 0 };
+            // SAFETY: elements of the matrix, and of the panel, which is this call's alone.
+            unsafe {
+                for k in (0..turned).step_by(lanes) {
+                    let to = self.to.at((k * width + v * lanes) as isize);
+                    T::turn(s, self.from.at(column + k as isize), self.layout.cols as usize, to, width);
+                }
+                for k in turned..depth {
+                    let from = self.from.at(column + k as isize * self.layout.rows);
+                    let to = self.to.at((k * width + v * lanes) as isize);
+                    if self.layout.cols == 1 && here == lanes {
+                        T::store(s, to, T::load(s, from), false);
+                        continue;
+                    }
+                    for i in 0..lanes {
+                        *to.add(i) =
+                            if i < here { *from.offset(i as isize * self.layout.cols) } else { T::default() };
+                    }
+                }
+            }
+        }
     }
 }
 

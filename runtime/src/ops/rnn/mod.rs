@@ -1,6 +1,7 @@
 //! Recurrent layers as one operator: all layers, directions and steps at once.
 
 mod composed;
+pub mod ready;
 
 use super::def::{Keep, OpDef, Run};
 use super::infer::{Shapes, Types};
@@ -246,7 +247,11 @@ fn compute<T: Num>(net: &Net<'_>, io: Kept, ends: &[Tensor]) -> Result<()> {
 }
 
 fn run(r: &Run<'_>) -> Result<()> {
-    let p = r.p::<Rnn>();
+    run_with(r, r.p(), None)
+}
+
+/// `panels`: the weights of the states as the steps read them, where they are laid already.
+fn run_with(r: &Run<'_>, p: &Rnn, panels: Option<Span>) -> Result<()> {
     let dims = dims3(r.ins[0])?;
     let (visible, dtype) = (p.visible(), r.outs[0].dtype());
     let lengths = lengths(p, r.ins, dims[0])?;
@@ -262,7 +267,7 @@ fn run(r: &Run<'_>) -> Result<()> {
     unsafe { r.outs[visible + 1].span().slice_mut::<i64>() }.copy_from_slice(&place);
     let ins: Vec<Tensor> = r.ins[..2 + p.states()].iter().map(|x| wide(x)).collect::<Result<_>>()?;
     let outs: Vec<Tensor> = r.outs[..visible].iter().map(|y| wide_out(y)).collect::<Result<_>>()?;
-    let io = kept(&ins, &outs[0], r.outs[visible]);
+    let io = Kept { panels, ..kept(&ins, &outs[0], r.outs[visible]) };
     match computed(dtype) {
         DType::F64 => compute::<f64>(&net, io, &outs[1..])?,
         _ => compute::<f32>(&net, io, &outs[1..])?,
@@ -275,6 +280,7 @@ fn kept(ins: &[Tensor], y: &Tensor, kept: &Tensor) -> Kept {
     Kept {
         x: ins[0].span(),
         params: ins[1].span(),
+        panels: None,
         h0: ins[2].span(),
         c0: ins.get(3).map(Tensor::span),
         y: y.span(),
@@ -432,6 +438,7 @@ table! {
         .outputs(|p| p.get::<Rnn>().visible() + 2, |p| p.get::<Rnn>().visible())
         .output_names(&["output", "state_output", "statecell_output"])
         .shape(infer_shape).dtype(infer_type)
+        .ready(ready::ready)
         .doc("Recurrent layers over data of (steps, batch, width). With `a = W x + b` and `s = R h + b'` for each gate: `h' = max(0, a + s)` \
               (rnn_relu); `h' = tanh(a + s)` (rnn_tanh); `c' = σ(f) c + σ(i) tanh(g)`, `h' = σ(o) tanh(c')`, gates i, f, g, o (lstm); \
               `h' = (1 - σ(z)) n + σ(z) h`, `n = tanh(a + σ(r) s)`, gates r, z, n (gru). `parameters` holds all weights W, R of each layer \
