@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::kernels::noted::{self, Loop};
 use crate::kernels::{fence, gather, piece_of, spread, streams};
 use crate::ops::def::{OpDef, Run};
+use crate::ops::elementwise::chain::Chain;
 use crate::ops::params::{ParamSet, ParamSpec, Params};
 use crate::ops::value::Value;
 use crate::shape::broadcast::{broadcast_strides, collapse};
@@ -48,6 +49,8 @@ pub struct Fused {
     read: Vec<bool>,
     /// By step: its loop and what that reads, where that is all that the call does.
     loops: Vec<Option<(Loop, [usize; 2])>>,
+    /// All steps as one loop, where there is one.
+    chain: Option<Chain>,
 }
 
 /// Bytes of all blocks together: well inside of a first cache.
@@ -70,13 +73,24 @@ impl Fused {
         let block = 1 << room.ilog2();
         let output = |i: usize| steps.iter().any(|s| s.ins.contains(&(inputs + i)));
         let read = (0..outputs).map(output).collect();
-        Params::new(Fused { steps, inputs, outputs, dtypes, block, read, loops })
+        let chain = if dtypes.iter().all(|d| *d == DType::F32) {
+            chain_of(&steps, &loops, inputs + outputs)
+        } else {
+            None
+        };
+        Params::new(Fused { steps, inputs, outputs, dtypes, block, read, loops, chain })
     }
 
     /// The calls.
     pub fn steps(&self) -> &[Step] {
         &self.steps
     }
+}
+
+fn chain_of(steps: &[Step], loops: &[Option<(Loop, [usize; 2])>], fixed: usize) -> Option<Chain> {
+    let all: Option<Vec<_>> =
+        steps.iter().zip(loops).map(|(s, l)| l.map(|(l, ins)| (l, ins, s.out))).collect();
+    Chain::new(&all?, fixed)
 }
 
 /// The loop of a step, found by a call on one element, and the operands that it reads.
@@ -153,6 +167,12 @@ pub fn may_share(params: &Params, input: usize, out: usize) -> bool {
     f.steps[at].op.inplace && !f.steps[at + 1..].iter().any(|s| s.ins.contains(&input))
 }
 
+/// Where operands begin, for all threads.
+struct Operands(SmallVec<[*mut u8; 12]>);
+
+// SAFETY: each thread reads and writes elements of its own part.
+unsafe impl Sync for Operands {}
+
 /// How an input is walked.
 enum Walk {
     /// In order.
@@ -178,6 +198,19 @@ fn run(r: &Run<'_>) -> Result<()> {
             !read && streams(out.span()) && !r.ins.iter().any(|x| x.span().overlaps(out.span()))
         })
         .collect();
+    if let Some(chain) = f.chain.as_ref().filter(|_| walks.iter().all(|w| matches!(w, Walk::Flat))) {
+        let operands = Operands(r.ins.iter().chain(r.outs).map(|t| t.span().bytes()).collect());
+        let past: SmallVec<[bool; 12]> = r.ins.iter().map(|_| false).chain(whole.iter().copied()).collect();
+        let (level, operands) = (level(), &operands);
+        spread(n, |part| {
+            // SAFETY: elements of arrays that all have `n`; an output is an input only where no later step reads that.
+            unsafe { chain.run(level, &operands.0, &past, part.start, part.end) }
+            if past.contains(&true) {
+                fence(level);
+            }
+        });
+        return Ok(());
+    }
     let failed: Mutex<Option<Error>> = Mutex::new(None);
     spread(n, |part| {
         let result = blocks(f, r, &walks, &whole, part.start, part.end);

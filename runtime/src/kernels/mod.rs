@@ -40,4 +40,4 @@ pub mod zip;
 mod lane;
 mod real;
 
-pub(crate) use lane::{fence, gather, piece_of, spread, streams};
+pub(crate) use lane::{fence, gather, head, piece_of, spread, streams};

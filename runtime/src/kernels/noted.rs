@@ -4,6 +4,7 @@
 
 use crate::simd::Level;
 use crate::storage::Span;
+use std::any::TypeId;
 use std::cell::Cell;
 use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -18,7 +19,9 @@ type Step = unsafe fn(&Room, Level, [*const u8; 2], *mut u8, usize, bool);
 #[derive(Clone, Copy)]
 pub struct Loop {
     step: Step,
-    kernel: Room,
+    room: Room,
+    /// The type of the kernel.
+    pub kernel: TypeId,
     /// Where the inputs and the output were that it was noted with.
     pub ins: [usize; 2],
     pub out: usize,
@@ -31,6 +34,14 @@ impl std::fmt::Debug for Loop {
 }
 
 impl Loop {
+    /// The kernel.
+    /// # Safety
+    /// It is of type `K`.
+    pub unsafe fn kernel<K: Copy>(&self) -> K {
+        // SAFETY: the caller's promise.
+        unsafe { kernel(&self.room) }
+    }
+
     /// Runs it. What is written past the caches is ordered before later writes by the caller.
     /// # Safety
     /// `ins`, as many as were noted, are readable and `out` is writable for `n` elements of the dtype with which it was noted; `out` may
@@ -38,7 +49,7 @@ impl Loop {
     #[inline]
     pub unsafe fn run(&self, level: Level, ins: [*const u8; 2], out: *mut u8, n: usize, stream: bool) {
         // SAFETY: the caller's promise; the kernel is the one that `step` was made for.
-        unsafe { (self.step)(&self.kernel, level, ins, out, n, stream) }
+        unsafe { (self.step)(&self.room, level, ins, out, n, stream) }
     }
 }
 
@@ -93,7 +104,7 @@ fn note_it<K: Copy + 'static>(kernel: K, step: Step, ins: [Span; 2], out: Span) 
             // SAFETY: it fits.
             unsafe { room.as_mut_ptr().cast::<K>().write(kernel) };
             let ins = ins.map(|x| x.bytes() as usize);
-            Notes::One(Loop { step, kernel: room, ins, out: out.bytes() as usize })
+            Notes::One(Loop { step, room, kernel: TypeId::of::<K>(), ins, out: out.bytes() as usize })
         }
         _ => Notes::More,
     };

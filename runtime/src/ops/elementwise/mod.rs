@@ -4,6 +4,7 @@
 //! (`Fn1`, `Fn2`), one compiled loop for all of them.
 
 pub mod binary;
+pub mod chain;
 pub mod compare;
 pub mod exponential;
 pub mod identity;

@@ -84,8 +84,8 @@ fn run_fn(r: &Run<'_>, f: Fn2, swap: bool) -> Result<()> {
 macro_rules! scalar_kernel {
     ($name:ident: |$s:ident, $x:ident, $c:ident| $lanes:expr $(, lanes64 |$s6:ident, $x6:ident, $c6:ident| $lanes64:expr)?,
      |$a:ident, $b:ident| $f64:expr $(, int |$i:ident, $j:ident| $int:expr)?) => {
-        #[derive(Clone, Copy)]
-        struct $name(f64);
+        #[derive(Clone, Copy, Debug)]
+        pub(super) struct $name(f64);
         impl WithScalar for $name {
             fn with(x: f64) -> Self { $name(x) }
         }
