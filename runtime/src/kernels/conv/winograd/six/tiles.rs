@@ -168,11 +168,11 @@ impl<T: Real> Work for SplitLine<'_, T> {
             for &(i, factor) in THERE[line] {
                 let Some(y) = lines[i] else { continue };
                 let factor = T::splat(s, T::from_f64(factor));
-                for (d, x) in d.iter_mut().zip(cols) {
-                    if let Some(x) = x {
+                for k in 0..SIX {
+                    if let Some(x) = cols[k] {
                         // SAFETY: an element of the source, of all sixteen images.
                         let v = unsafe { T::load(s, t.plane.add(image + y * of_line + x * of_col + lane)) };
-                        *d = T::fma(s, factor, v, *d);
+                        d[k] = T::fma(s, factor, v, d[k]);
                     }
                 }
             }
