@@ -171,7 +171,7 @@ impl Part<'_> {
                 let p = self.operands[i].cast::<f32>().add(at);
                 if PART {
                     s.store_part(p, last[0], n);
-                } else if self.past[i] && p as usize % (S::N * size_of::<f32>()) == 0 {
+                } else if self.past[i] && (p as usize).is_multiple_of(S::N * size_of::<f32>()) {
                     for v in 0..V {
                         s.stream(p.add(v * S::N), last[v]);
                     }
