@@ -70,9 +70,11 @@ my ($x, $y) = map { mx->sym->Variable($_) } qw(x y);
     my $partly = sub { my ($s, @shape) = @_; ($s->infer_shape_partial(x => \@shape))[1] };
     my %of = (
         'a range of another axis' => [mx->sym->slice_axis($x, axis => 1, begin => 1, end => 3), [0, 3, 3] => [0, 2, 3]],
-        'a part of an axis that is not known' => [mx->sym->slice_axis($x, axis => 0, begin => 1, end => undef), [0, 3] => [0, 3]],
+        'a part of an axis that is not known' =>
+            [mx->sym->slice_axis($x, axis => 0, begin => 1, end => undef), [0, 3] => [0, 3]],
         'parts of an axis' => [mx->sym->SliceChannel($x, axis => 1, num_outputs => 3), [0, 6] => ([0, 2]) x 3],
-        'a border' => [mx->sym->Pad($x, mode => 'edge', pad_width => [0, 0, 0, 0, 1, 1, 1, 0]), [0, 2, 3, 3] => [0, 2, 5, 4]],
+        'a border' =>
+            [mx->sym->Pad($x, mode => 'edge', pad_width => [0, 0, 0, 0, 1, 1, 1, 0]), [0, 2, 3, 3] => [0, 2, 5, 4]],
         'a product' => [mx->sym->dot($x, mx->sym->zeros(shape => [3, 4])), [0, 3] => [0, 4]],
         'the best of each row' => [mx->sym->topk($x, k => 2), [0, 5] => [0, 2]],
         'a reshape' => [mx->sym->Reshape($x, shape => [-2, 1]), [2, 0] => [2, 0, 1]],
