@@ -191,6 +191,46 @@ dies_with(
 my $report = autograd->gradcheck(sub { $_[0] * $_[0]->detach }, [nd->array([[1, 2]])], report => 1);
 is_deeply([map { $_->{element} } @$report], ['[0,0]', '[0,1]'], 'as a report');
 
+# -- large gradients: the buffer takes their memory, which nobody else may notice
+
+{
+    my $n = 5000;
+    my ($a, $b) = map { mx->nd->ones([$n]) } 1, 2;
+    $_->attach_grad for $a, $b;
+    my ($grad, $view) = ($a->grad, $a->grad->reshape([50, 100]));
+    my $all = sub { my ($array, $value, $what) = @_; is_close($array, [($value) x $n], $what) };
+    for my $factor (3, 5) {
+        autograd->record(sub { $y = $a * $factor });
+        $y->backward;
+        $all->($_, $factor, "times $factor: an array of the gradient") for $grad, $view, $a->grad;
+    }
+    my $head = mx->nd->full([$n], 2);
+    autograd->record(sub { $y = $a + $b });
+    $y->backward(out_grad => $head);
+    $_ += 1 for $a->grad, $b->grad;
+    $all->($head, 2, 'a gradient that is passed on stays the caller\'s');
+    $all->($_->grad, 3, 'and each has its own') for $a, $b;
+    my $address = $a->grad->pdl_view;
+    autograd->record(sub { $y = $a * 7 });
+    $y->backward;
+    is_deeply(
+        [$address->slice('0:1')->list, $address->at($n - 1)],
+        [7, 7, 7],
+        'whoever has the address sees the values'
+    );
+    $address .= 9;
+    $all->($a->grad, 9, 'and writes to the gradient');
+    my $both = mx->nd->ones([$n]);
+    $both->attach_grad;
+    autograd->record(sub { $y = $both * $both->grad + $both });
+    $y->backward;
+    $all->($both->grad, 1, 'a gradient that was in the graph');
+    autograd->record(sub { $y = $both * $both->grad });
+    $y->backward(retain_graph => 1);
+    $all->($both->grad, 1, 'as it was when it was recorded');
+    dies_with(sub { $y->backward }, qr/changed|in place|version/i, 'and not as it is now');
+}
+
 # -- fresh gradients, deep graphs
 
 my $fresh = variable([1]);

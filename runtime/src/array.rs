@@ -44,6 +44,14 @@ impl Array {
         Array(Arc::new(Inner { tensor, edge: Mutex::new(edge) }))
     }
 
+    /// The tensor, where no other array is this one and no other tensor shares its memory.
+    pub(crate) fn into_sole(self) -> std::result::Result<Tensor, Array> {
+        if Arc::strong_count(self.0.tensor.storage()) > 1 {
+            return Err(self);
+        }
+        Arc::try_unwrap(self.0).map(|inner| inner.tensor).map_err(Array)
+    }
+
     /// Copies `data` into a new array of shape `dims` on `cpu(0)`.
     pub fn from_slice<T: Elem>(data: &[T], dims: &[usize]) -> Result<Array> {
         Tensor::from_slice(data, dims, Device::default()).map(Array::from)

@@ -9,7 +9,7 @@ use crate::error::Result;
 use std::alloc::{Layout, alloc, alloc_zeroed, dealloc};
 use std::any::Any;
 use std::cell::RefCell;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 /// Alignment of every block: a cache line, and the widest vector.
@@ -109,7 +109,8 @@ impl Span {
 
 /// One block of memory. Reference counted by `Arc`; arrays and their views share it.
 pub struct Storage {
-    ptr: *mut u8,
+    /// Only [`Storage::exchange`] changes it.
+    ptr: AtomicPtr<u8>,
     bytes: usize,
     version: AtomicU64,
     shared: AtomicBool,
@@ -158,7 +159,7 @@ impl Storage {
             PEAK.fetch_max(live, Relaxed);
         }
         Arc::new(Storage {
-            ptr,
+            ptr: AtomicPtr::new(ptr),
             bytes,
             version: AtomicU64::new(0),
             shared: AtomicBool::new(false),
@@ -171,7 +172,7 @@ impl Storage {
     /// `ptr` points to `bytes` bytes, aligned for what will be read from it, that stay alive and in place until `owner` is dropped.
     pub unsafe fn foreign(ptr: *mut u8, bytes: usize, owner: Box<dyn Any + Send + Sync>) -> Arc<Storage> {
         Arc::new(Storage {
-            ptr,
+            ptr: AtomicPtr::new(ptr),
             bytes,
             version: AtomicU64::new(0),
             shared: AtomicBool::new(false),
@@ -188,7 +189,7 @@ impl Storage {
         }
         let owner = Owner::Phantom(AtomicBool::new(false));
         Ok(Arc::new(Storage {
-            ptr,
+            ptr: AtomicPtr::new(ptr),
             bytes,
             version: AtomicU64::new(0),
             shared: AtomicBool::new(false),
@@ -222,7 +223,27 @@ impl Storage {
     /// Address of the first byte.
     #[inline]
     pub fn ptr(&self) -> *mut u8 {
-        self.ptr
+        self.ptr.load(Relaxed)
+    }
+
+    /// Lets two blocks exchange their memory, where both are the pool's and of one size, and nobody outside has an address; says whether it
+    /// was done. All arrays on them see the change, as they see one in place.
+    /// # Safety
+    /// Nothing reads or writes either meanwhile, and no span of either is used afterwards.
+    pub(crate) unsafe fn exchange(&self, other: &Storage) -> bool {
+        let fits = match (&self.owner, &other.owner) {
+            (Owner::Pool(a), Owner::Pool(b)) => a == b && self.bytes == other.bytes,
+            _ => false,
+        };
+        if !fits || self.is_shared() || other.is_shared() {
+            return false;
+        }
+        let mine = self.ptr();
+        self.ptr.store(other.ptr(), Relaxed);
+        other.ptr.store(mine, Relaxed);
+        self.bump();
+        other.bump();
+        true
     }
 
     /// Size in bytes.
@@ -249,11 +270,11 @@ impl Drop for Storage {
         match self.owner {
             Owner::Pool(class) => {
                 LIVE.fetch_sub(class_bytes(class), Relaxed);
-                give(class, self.ptr);
+                give(class, self.ptr());
             }
             Owner::Foreign(_) => {}
             // SAFETY: the block came from `lazy` with this size.
-            Owner::Phantom(_) => unsafe { give_back(self.ptr, self.bytes) },
+            Owner::Phantom(_) => unsafe { give_back(self.ptr(), self.bytes) },
         }
     }
 }
@@ -517,6 +538,23 @@ mod tests {
         assert_eq!(Arc::strong_count(&owner), 2);
         drop(s);
         assert_eq!(Arc::strong_count(&owner), 1);
+    }
+
+    #[test]
+    fn blocks_exchange_their_memory_unless_somebody_has_an_address() {
+        let (a, b, other) =
+            (Storage::new(4096).unwrap(), Storage::new(4096).unwrap(), Storage::new(8192).unwrap());
+        let (x, y) = (a.ptr(), b.ptr());
+        // SAFETY: nobody uses them.
+        unsafe {
+            assert!(a.exchange(&b));
+            assert_eq!((a.ptr(), b.ptr()), (y, x));
+            assert_eq!((a.version(), b.version()), (1, 1));
+            assert!(!a.exchange(&other), "another size");
+            b.share();
+            assert!(!a.exchange(&b) && !b.exchange(&a), "an address was given away");
+        }
+        assert_eq!((a.ptr(), b.ptr(), a.version()), (y, x, 1));
     }
 
     #[test]
