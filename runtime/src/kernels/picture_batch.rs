@@ -123,7 +123,7 @@ impl Sheet {
         if (self.width as f64) < w {
             (w, h) = (self.width as f64, h * self.width as f64 / w);
         }
-        let (w, h) = (w as usize, h as usize);
+        let (w, h) = ((w as usize).max(1), (h as usize).max(1));
         let start = |room: usize, part: Option<f64>| match part {
             None => room / 2,
             Some(p) => ((room + 1) as f64 * p.clamp(0.0, 1.0)) as usize,
