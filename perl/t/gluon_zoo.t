@@ -52,22 +52,22 @@ for my $name (sort keys %want) {
     ok($keys{$_}, $_) for qw(features.0.beta features.5.0.bn3.gamma features.6.0.downsample.weight output.bias);
 }
 
-# A small picture through a small network, trained for a step.
+# Small pictures through a small network, trained for a few steps: so many that normalisation by the batch does not multiply rounding.
 {
     my $net = AI::MXNet::Gluon->model_zoo->vision->get_resnet(1, 18, classes => 3, thumbnail => 1);
     $net->initialize(mx->init->Xavier);
-    my $x = nd->random->uniform(0, 1, shape => [2, 3, 8, 8]);
+    my $x = nd->random->uniform(0, 1, shape => [6, 3, 16, 16]);
     my $loss = AI::MXNet::Gluon->loss->SoftmaxCELoss();
     my $trainer = AI::MXNet::Gluon->Trainer($net->collect_params, 'sgd', { learning_rate => 0.01 });
     my @losses;
     for (1 .. 4) {
         my $l;
-        autograd->record(sub { $l = $loss->($net->($x), nd->array([0, 2])) });
+        autograd->record(sub { $l = $loss->($net->($x), nd->array([0, 2, 1, 0, 1, 2])) });
         $l->backward;
-        $trainer->step(2);
+        $trainer->step(6);
         push @losses, $l->mean->asscalar;
     }
-    cmp_ok($losses[-1], '<', $losses[0], "training makes the loss less: @losses");
+    cmp_ok($losses[-1], '<', $losses[0] / 10, "training makes the loss less: @losses");
     my $dir = tempdir(CLEANUP => 1);
     $net->save_parameters("$dir/net");
     my $again = AI::MXNet::Gluon->model_zoo->vision->get_resnet(1, 18, classes => 3, thumbnail => 1);
