@@ -103,8 +103,10 @@ bench-peers: deps-test build $(PEERS)
 
 # What MXNet recorded, in the folder DATA: calls of operators, and whole training runs.
 conformance: build
-	$(CARGO) run --release --locked -p keshi-tests --bin conformance -- '$(DATA)'
-	$(PERL) -Iperl/blib/lib -Iperl/blib/arch tests/perl/training.pl '$(DATA)/training'
+	status=0; \
+	$(CARGO) run --release --locked -p keshi-tests --bin conformance -- '$(DATA)' || status=1; \
+	$(PERL) -Iperl/blib/lib -Iperl/blib/arch tests/perl/training.pl '$(DATA)/training' || status=1; \
+	exit $$status
 
 style:
 	$(CARGO) fmt --all --check
