@@ -41,6 +41,11 @@ impl Shapes<'_> {
         self.ins[i].known()
     }
 
+    /// Whether all inputs are known.
+    pub fn knows_inputs(&self) -> bool {
+        self.ins.iter().all(Partial::is_known)
+    }
+
     /// Says that output `i` has this shape.
     #[inline]
     pub fn output(&mut self, i: usize, dims: &[usize]) -> Result<()> {

@@ -4,6 +4,7 @@
 pub mod params;
 #[macro_use]
 pub mod def;
+pub mod axes;
 pub mod infer;
 pub mod samples;
 pub mod value;
