@@ -1,5 +1,6 @@
 //! Overlaps of boxes, and boxes relative to anchors.
 
+use super::super::axes::named;
 use super::super::def::{OpDef, Run};
 use super::super::infer::{Shapes, Types};
 use super::super::samples::{Case, Draw, Fill};
@@ -63,6 +64,9 @@ fn run_iou(r: &Run<'_>) -> Result<()> {
 }
 
 fn shape_encode(s: &mut Shapes<'_>) -> Result<()> {
+    if !s.knows_inputs() {
+        named(s, "b n, b n, b n 4, b _ 4, 4, 4 > b n 4, b n 4")?;
+    }
     let Some(anchors) = s.input(2) else { return Ok(()) };
     let [batch, n, 4] = anchors[..] else {
         bail!(Shape, "anchors must be (batch, boxes, 4), got {}", show(&anchors))
@@ -104,6 +108,9 @@ fn run_encode(r: &Run<'_>) -> Result<()> {
 }
 
 fn shape_decode(s: &mut Shapes<'_>) -> Result<()> {
+    if !s.knows_inputs() {
+        named(s, "b n 4, 1 n 4 > b n 4")?;
+    }
     let Some(x) = s.input(0) else { return Ok(()) };
     let [_, n, 4] = x[..] else { bail!(Shape, "data must be (batch, boxes, 4), got {}", show(&x)) };
     s.want(1, &[1, n, 4])?;

@@ -1,5 +1,6 @@
 //! The three operators of single-shot detectors: anchors, targets for them, and detections from predictions.
 
+use super::super::axes::named;
 use super::super::def::{OpDef, Run};
 use super::super::infer::Shapes;
 use super::super::params::Params;
@@ -77,6 +78,9 @@ fn four(v: &[f64]) -> Result<[f64; 4]> {
 }
 
 fn shape_target(s: &mut Shapes<'_>) -> Result<()> {
+    if !s.knows_inputs() {
+        named(s, "1 n 4, b _ _, b _ n > b 4n, b 4n, b n")?;
+    }
     let (Some(a), Some(l), Some(c)) = (s.input(0), s.input(1), s.input(2)) else { return Ok(()) };
     let ([1, n, 4], [batch, _, width], [b2, classes, n2]) = (&a[..], &l[..], &c[..]) else {
         bail!(
@@ -218,6 +222,9 @@ params! {
 }
 
 fn shape_detect(s: &mut Shapes<'_>) -> Result<()> {
+    if !s.knows_inputs() {
+        named(s, "b _ n, b 4n, 1 n 4 > b n 6")?;
+    }
     let Some(c) = s.input(0) else { return Ok(()) };
     let [batch, _, n] = c[..] else {
         bail!(Shape, "cls_prob must be (batch, classes, anchors), got {}", show(&c))

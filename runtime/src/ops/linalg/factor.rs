@@ -1,5 +1,6 @@
 //! Factorizations with orthogonal matrices.
 
+use super::super::axes::named;
 use super::super::def::{Keep, OpDef, Run};
 use super::super::infer::Shapes;
 use super::super::samples::{Case, Fill};
@@ -28,6 +29,9 @@ unsafe fn part<T: Elem>(x: &Tensor, from: usize, n: usize) -> &mut [T] {
 // ---- A = L Q
 
 fn infer_lq(s: &mut Shapes<'_>) -> Result<()> {
+    if !s.knows_inputs() {
+        named(s, "* m n > * m n, * m m")?;
+    }
     s.want_partial(0, &s.outs[0].clone())?;
     let x = s.ins[0].clone();
     s.outs[0].merge(&x)?;
@@ -71,6 +75,9 @@ fn grad_lq(d: &Vjp<'_>) -> Result<Array> {
 // ---- A = Uᵀ diag(λ) U
 
 fn infer_eigen(s: &mut Shapes<'_>) -> Result<()> {
+    if !s.knows_inputs() {
+        named(s, "* n n > * n n, * n")?;
+    }
     s.want_partial(0, &s.outs[0].clone())?;
     squared(s, 0)?;
     let x = s.ins[0].clone();

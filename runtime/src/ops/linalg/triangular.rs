@@ -1,5 +1,6 @@
 //! Cholesky's factorization and products and equations with triangular matrices.
 
+use super::super::axes::named;
 use super::super::def::{Keep, OpDef, Run};
 use super::super::infer::Shapes;
 use super::super::params::Params;
@@ -116,7 +117,9 @@ fn grad_potri(d: &Vjp<'_>) -> Result<Array> {
 
 fn infer_triangular(s: &mut Shapes<'_>) -> Result<()> {
     let right = s.params.get::<Triangular>().rightside;
-    s.want_partial(1, &s.outs[0].clone())?;
+    if !s.knows_inputs() {
+        return named(s, if right { "* n n, * m n > * m n" } else { "* n n, * n m > * n m" });
+    }
     squared(s, 0)?;
     let b = s.ins[1].clone();
     s.outs[0].merge(&b)?;
@@ -221,6 +224,9 @@ fn case(d: &mut Draw) -> Case {
 
 fn infer_syrk(s: &mut Shapes<'_>) -> Result<()> {
     let transpose = s.params.get::<Syrk>().transpose;
+    if !s.knows_inputs() {
+        return named(s, if transpose { "* _ n > * n n" } else { "* n _ > * n n" });
+    }
     let Some(x) = s.ins[0].sizes() else { return Ok(()) };
     let [batch @ .., rows, cols] = x else { bail!(Shape, "matrices are wanted, got {}", s.ins[0]) };
     let n = if transpose { *cols } else { *rows };

@@ -1,6 +1,7 @@
 //! Products of multi-head attention on projections whose heads are interleaved: of shape (length, batch, heads · parts · size), where
 //! the parts of a head (query, key, value, or key, value) lie side by side. Nothing is transposed or copied.
 
+use super::super::axes::named;
 use super::super::def::{Keep, OpDef, Run};
 use super::super::infer::Shapes;
 use super::super::params::Ints;
@@ -127,13 +128,16 @@ fn plan_cross_value(heads: usize, dims: &[&[usize]]) -> Result<(Product, Dims)> 
 
 type Plan = fn(usize, &[&[usize]]) -> Result<(Product, Dims)>;
 
-fn infer(s: &mut Shapes<'_>, plan: Plan) -> Result<()> {
+fn infer(s: &mut Shapes<'_>, plan: Plan, rule: fn(usize) -> String) -> Result<()> {
+    let heads = s.params.get::<Heads>().heads;
+    if !s.knows_inputs() {
+        named(s, &rule(heads))?;
+    }
     let known: Vec<Dims> = (0..s.ins.len()).map_while(|i| s.input(i)).collect();
     if known.len() < s.ins.len() {
         return Ok(());
     }
-    let dims =
-        plan(s.params.get::<Heads>().heads, &known.iter().map(|d| d.as_slice()).collect::<Vec<_>>())?.1;
+    let dims = plan(heads, &known.iter().map(|d| d.as_slice()).collect::<Vec<_>>())?.1;
     s.output(0, &dims)
 }
 
@@ -166,7 +170,7 @@ fn grad_values(d: &Vjp<'_>, plan: Plan) -> Result<Grads> {
 
 table! {
     SELF_QK = OpDef::new("_contrib_interleaved_matmul_selfatt_qk", &["queries_keys_values"], |r| run(r, plan_self_qk, 0, 0))
-        .params::<Heads>().shape(|s| infer(s, plan_self_qk)).dtype(float_type)
+        .params::<Heads>().shape(|s| infer(s, plan_self_qk, |h| format!("l b {}d > {h}b l l", h.saturating_mul(3)))).dtype(float_type)
         .doc("Scores of self-attention, `query · keyᵀ / √size`, of shape (batch · heads, length, length).")
         .vjp1(Keep::INPUTS, grad_self_qk)
         .cases(|d| {
@@ -175,7 +179,7 @@ table! {
         });
     SELF_VALUE = OpDef::new("_contrib_interleaved_matmul_selfatt_valatt", &["queries_keys_values", "attention"],
             |r| run(r, plan_self_value, 1, 0))
-        .params::<Heads>().shape(|s| infer(s, plan_self_value)).dtype(float_type)
+        .params::<Heads>().shape(|s| infer(s, plan_self_value, |h| format!("l b {}d, {h}b r l > r b {h}d", h.saturating_mul(3)))).dtype(float_type)
         .doc("Result of self-attention, `attention · value`, of shape (length, batch, heads · size).")
         .vjp(Keep::INPUTS, |d| grad_values(d, plan_self_value))
         .cases(|d| {
@@ -183,7 +187,7 @@ table! {
             Case::new().real(&[n, b, h * 3 * s]).real(&[b * h, n, n]).param("heads", h)
         });
     CROSS_QK = OpDef::new("_contrib_interleaved_matmul_encdec_qk", &["queries", "keys_values"], |r| run(r, plan_cross_qk, 0, 1))
-        .params::<Heads>().shape(|s| infer(s, plan_cross_qk)).dtype(float_type)
+        .params::<Heads>().shape(|s| infer(s, plan_cross_qk, |h| format!("q b {h}d, k b {}d > {h}b q k", h.saturating_mul(2)))).dtype(float_type)
         .doc("Scores of attention to another sequence, `query · keyᵀ / √size`, of shape (batch · heads, length, other length).")
         .vjp(Keep::INPUTS, |d| Ok(plan_of(d, plan_cross_qk)?.grads(d, d.grad())))
         .cases(|d| {
@@ -192,7 +196,7 @@ table! {
         });
     CROSS_VALUE = OpDef::new("_contrib_interleaved_matmul_encdec_valatt", &["keys_values", "attention"],
             |r| run(r, plan_cross_value, 1, 0))
-        .params::<Heads>().shape(|s| infer(s, plan_cross_value)).dtype(float_type)
+        .params::<Heads>().shape(|s| infer(s, plan_cross_value, |h| format!("k b {}d, {h}b q k > q b {h}d", h.saturating_mul(2)))).dtype(float_type)
         .doc("Result of attention to another sequence, `attention · value`, of shape (length, batch, heads · size).")
         .vjp(Keep::INPUTS, |d| grad_values(d, plan_cross_value))
         .cases(|d| {

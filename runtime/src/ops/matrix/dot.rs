@@ -1,5 +1,6 @@
 //! Products of arrays of any number of axes, and of batches of matrices.
 
+use super::super::axes::named;
 use super::super::def::{Keep, OpDef, Run};
 use super::super::infer::Shapes;
 use super::super::params::Params;
@@ -10,6 +11,7 @@ use super::{Product, batch_product, float_type};
 use crate::array::Array;
 use crate::error::Result;
 use crate::fluent::call;
+use crate::shape::partial::Partial;
 use crate::shape::{Dims, resolve_axis, show};
 
 choices! {
@@ -108,6 +110,30 @@ fn infer(s: &mut Shapes<'_>, plan: Plan) -> Result<()> {
     s.output(0, &dims)
 }
 
+/// As [`infer`], for batches of matrices, whose third input is added: any operand tells of the others.
+fn infer_batches(s: &mut Shapes<'_>, plan: Plan, ta: bool, tb: bool, axis: i64) -> Result<()> {
+    if !s.knows_inputs()
+        && let Some(n) = s.ins.iter().chain(s.outs.iter()).find_map(Partial::ndim)
+    {
+        let rows = resolve_axis(axis, n)?;
+        let axes = |row: &str, col: &str| -> String {
+            let name = |i: usize| match i {
+                i if i + 1 == n => format!(" {col}"),
+                i if i == rows => format!(" {row}"),
+                i => format!(" b{i}"),
+            };
+            (0..n).map(name).collect()
+        };
+        let (a, b) = (
+            if ta { axes("k", "m") } else { axes("m", "k") },
+            if tb { axes("n", "k") } else { axes("k", "n") },
+        );
+        let (out, c) = (axes("m", "n"), if s.ins.len() > 2 { "," } else { "" });
+        named(s, &format!("{a},{b}{c}{} > {out}", if c.is_empty() { "" } else { &out }))?;
+    }
+    infer(s, plan)
+}
+
 fn run(r: &Run<'_>, plan: Plan) -> Result<()> {
     plan(r.params, r.ins[0].dims(), r.ins[1].dims())?.0.compute(r.ins[0], r.ins[1], 0.0, r.outs[0])
 }
@@ -169,7 +195,10 @@ table! {
             Case::new().real(&a).real(&b)
         });
     BATCH_DOT = OpDef::new("batch_dot", &["lhs", "rhs"], |r| run(r, plan_batch_dot)).params::<Dot>()
-        .shape(|s| infer(s, plan_batch_dot)).dtype(float_type)
+        .shape(|s| {
+            let p = s.params.get::<Dot>();
+            infer_batches(s, plan_batch_dot, p.transpose_a, p.transpose_b, -2)
+        }).dtype(float_type)
         .doc("Product of each matrix of `lhs` with the matrix of `rhs` of the same place; matrices lie along the last two axes.")
         .vjp(Keep::INPUTS, |d| grad(d, plan_batch_dot))
         .cases(|d| {
@@ -177,7 +206,10 @@ table! {
             case(d, &batch, false)
         });
     GEMM2 = OpDef::new("_linalg_gemm2", &["A", "B"], |r| run(r, plan_gemm2)).aliases(&["linalg_gemm2"]).params::<Gemm2>()
-        .shape(|s| infer(s, plan_gemm2)).dtype(float_type)
+        .shape(|s| {
+            let p = s.params.get::<Gemm2>();
+            infer_batches(s, plan_gemm2, p.transpose_a, p.transpose_b, p.axis)
+        }).dtype(float_type)
         .doc("Product of batches of matrices, `alpha · A B`.")
         .vjp(Keep::INPUTS, |d| grad(d, plan_gemm2))
         .cases(|d| {
@@ -186,11 +218,10 @@ table! {
         });
     GEMM = OpDef::new("_linalg_gemm", &["A", "B", "C"], run_gemm).aliases(&["linalg_gemm"]).params::<Gemm>()
         .shape(|s| {
-            infer(s, plan_gemm)?;
+            let p = s.params.get::<Gemm>();
+            infer_batches(s, plan_gemm, p.transpose_a, p.transpose_b, p.axis)?;
             let out = s.outs[0].clone();
-            s.want_partial(2, &out)?;
-            let c = s.ins[2].clone();
-            s.outs[0].merge(&c).map(drop)
+            s.want_partial(2, &out)
         }).dtype(float_type)
         .doc("Product of batches of matrices and a sum, `alpha · A B + beta · C`.")
         .vjp(Keep::input(0).and(Keep::input(1)), grad_gemm)

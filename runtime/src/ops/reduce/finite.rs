@@ -5,6 +5,7 @@ use crate::array::Array;
 use crate::dtype::{DType, Elem};
 use crate::error::Result;
 use crate::kernels::reduce::{SumSq, reduce};
+use crate::ops::axes::named;
 use crate::ops::def::{Keep, OpDef, Run};
 use crate::ops::samples::Case;
 use crate::ops::shape_ops::view::reshaped;
@@ -147,6 +148,9 @@ table! {
         .no_gradient("a measure for optimizers, outside of any loss").no_samples("takes any shapes; see _square_sum");
     KHATRI_RAO = OpDef::new("khatri_rao", &["args"], run_khatri_rao).variadic(Some("num_args")).params::<NumArgs>()
         .shape(|s| {
+            if !s.knows_inputs() {
+                named(s, &format!("{} > _ k", vec!["_ k"; s.ins.len()].join(",")))?;
+            }
             let mut dims = [1usize, 0];
             for i in 0..s.ins.len() {
                 let Some(x) = s.input(i) else { return Ok(()) };
