@@ -1,5 +1,6 @@
 //! Operators that put arrays together and take them apart along an axis.
 
+use super::axes::named;
 use super::def::{Keep, OpDef, Run};
 use super::infer::Shapes;
 use super::params::{Ints, Params};
@@ -198,6 +199,10 @@ fn even(n: i64, axis: i64, squeeze: bool, x: &[usize]) -> Result<Parts> {
 /// The two operators that take arrays apart.
 trait Apart: 'static {
     fn parts(p: &Params, x: &[usize]) -> Result<Parts>;
+    /// The axis, and whether parts, which are then of size 1, lose it.
+    fn axis(p: &Params) -> (i64, bool);
+    /// What [`named`] calls the size of a part along the axis, or of the whole, where the array is not known.
+    fn size(p: &Params, part: Option<usize>) -> String;
 }
 
 struct ByNumber;
@@ -205,6 +210,20 @@ impl Apart for ByNumber {
     fn parts(p: &Params, x: &[usize]) -> Result<Parts> {
         let p: &Split = p.get();
         even(p.num_outputs, p.axis, p.squeeze_axis, x)
+    }
+
+    fn axis(p: &Params) -> (i64, bool) {
+        let p: &Split = p.get();
+        (p.axis, p.squeeze_axis)
+    }
+
+    fn size(p: &Params, part: Option<usize>) -> String {
+        let p: &Split = p.get();
+        match part {
+            Some(_) => "part".into(),
+            None if p.squeeze_axis => p.num_outputs.to_string(),
+            None => format!("{}part", p.num_outputs),
+        }
     }
 }
 
@@ -231,6 +250,22 @@ impl Apart for ByIndex {
             squeeze: p.squeeze_axis,
             cuts: p.indices.iter().chain([&n]).map(|&i| i as usize).collect(),
         })
+    }
+
+    fn axis(p: &Params) -> (i64, bool) {
+        let p: &SplitAt = p.get();
+        (p.axis, p.squeeze_axis)
+    }
+
+    fn size(p: &Params, part: Option<usize>) -> String {
+        let p: &SplitAt = p.get();
+        let size = match part {
+            _ if p.sections > 0 => (part.is_none() && p.squeeze_axis).then_some(p.sections),
+            // The last part goes to the end.
+            Some(i) => p.indices.get(i..i + 2).map(|cut| cut[1].saturating_sub(cut[0])),
+            None => p.indices.last().filter(|_| p.squeeze_axis).map(|last| last.saturating_add(1)),
+        };
+        size.map_or_else(|| "_".into(), |n| n.to_string())
     }
 }
 
@@ -259,6 +294,9 @@ impl Parts {
 }
 
 fn shape_split<A: Apart>(s: &mut Shapes<'_>) -> Result<()> {
+    if !s.knows_inputs() {
+        part_names::<A>(s)?;
+    }
     let Some(x) = s.input(0) else { return Ok(()) };
     let parts = A::parts(s.params, &x)?;
     (0..s.outs.len()).try_for_each(|i| {
@@ -267,25 +305,26 @@ fn shape_split<A: Apart>(s: &mut Shapes<'_>) -> Result<()> {
     })
 }
 
-/// As [`shape_split`]; the input is learnt from any output.
-fn shape_split_even(s: &mut Shapes<'_>) -> Result<()> {
-    if s.input(0).is_none()
-        && let Some(mut part) = s.outs.iter().find_map(Partial::sizes).map(Ints::from)
-    {
-        let p: &Split = s.params.get();
-        let ndim = part.len() + usize::from(p.squeeze_axis);
-        let axis = resolve_axis(p.axis, ndim)?;
-        if p.squeeze_axis {
-            part.insert(axis, 1);
-        }
-        if part[axis] > 0 {
-            part[axis] = part[axis].saturating_mul(p.num_outputs.max(0));
-        }
-        if s.ins[0].ndim().is_none_or(|n| n == ndim) {
-            s.want_partial(0, &Partial::from_sizes(&part))?;
-        }
-    }
-    shape_split::<ByNumber>(s)
+/// What input and parts tell of each other: all axes but one are the same.
+fn part_names<A: Apart>(s: &mut Shapes<'_>) -> Result<()> {
+    let (axis, squeeze) = A::axis(s.params);
+    // A part of one element, without its axis, has one axis all the same.
+    let whole = |x: &Partial| x.ndim().filter(|&n| !squeeze || n > 1 || x.dim(0).is_some_and(|n| n > 1));
+    let with_axis = s.outs.iter().find_map(whole).map(|n| n + usize::from(squeeze));
+    let Some(ndim) = s.ins[0].ndim().or(with_axis) else { return Ok(()) };
+    let at = resolve_axis(axis, ndim)?;
+    let names = |along: String| -> String {
+        let name = |i: usize| if i == at { format!(" {along}") } else { format!(" d{i}") };
+        (0..ndim).map(name).collect()
+    };
+    let part = |i: usize| match squeeze {
+        true if ndim == 1 => "1".into(),
+        true => names(String::new()),
+        false => names(A::size(s.params, Some(i))),
+    };
+    let parts: Vec<String> = (0..s.outs.len()).map(part).collect();
+    let rule = format!("{} > {}", names(A::size(s.params, None)), parts.join(","));
+    named(s, &rule)
 }
 
 fn run_split<A: Apart>(r: &Run<'_>) -> Result<()> {
@@ -355,7 +394,7 @@ table! {
     SLICE_CHANNEL = OpDef::new("SliceChannel", &["data"], run_split::<ByNumber>).truths().aliases(&["split"]).params::<Split>()
         .doc("Takes an array apart along an axis, into `num_outputs` parts of one size.")
         .outputs(|p| p.get::<Split>().num_outputs.clamp(1, MOST) as usize, |p| p.get::<Split>().num_outputs.clamp(1, MOST) as usize)
-        .numbered_outputs().shape(shape_split_even).vjp1(Keep::NOTHING, grad_split::<ByNumber>)
+        .numbered_outputs().shape(shape_split::<ByNumber>).vjp1(Keep::NOTHING, grad_split::<ByNumber>)
         .cases(|d| { let (case, n, _) = split_case(d); case.param("num_outputs", n) });
     SPLIT_V2 = OpDef::new("_split_v2", &["data"], run_split::<ByIndex>).truths().params::<SplitAt>()
         .doc("Takes an array apart along an axis: into `sections` parts of one size, or else where `indices` say.")

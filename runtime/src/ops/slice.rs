@@ -1,6 +1,7 @@
 //! Operators that take a part of an array or write one: ranges with steps along axes.
 
 use super::def::{Keep, OpDef, Run};
+use super::infer::Shapes;
 use super::params::{Ints, OptInts, Params};
 use super::samples::{Case, Draw};
 use super::shape_ops::view::{Move, View, moving};
@@ -9,6 +10,7 @@ use crate::array::Array;
 use crate::error::Result;
 use crate::fluent::call;
 use crate::kernels::copy;
+use crate::shape::partial::Partial;
 use crate::shape::{Dims, resolve_axis, show};
 use crate::tensor::Tensor;
 use smallvec::smallvec;
@@ -157,6 +159,31 @@ fn start(x: &Tensor, out: &Tensor) {
     }
 }
 
+/// What an array, its region and the array after it was written tell of each other while sizes are unknown.
+fn assign_partly(s: &mut Shapes<'_>, p: &Region) -> Result<()> {
+    let Some(n) = s.ins.iter().find_map(Partial::ndim) else { return Ok(()) };
+    let (mut x, mut part) = (Partial::of_ndim(n), Partial::of_ndim(n));
+    x.merge(&s.ins[0])?;
+    part.merge(&s.ins[1])?;
+    let sizes = |x: &Partial| -> Ints { (0..n).map(|i| x.dim(i).map_or(-1, |d| d as i64)).collect() };
+    let (mut whole, mut cut) = (sizes(&x), sizes(&part));
+    for i in 0..n {
+        match (p.begin.get(i).zip(p.end.get(i)), x.dim(i)) {
+            (Some((&b, &e)), Some(size)) => {
+                let step = p.step.get(i).copied().flatten().unwrap_or(1);
+                cut[i] = range(i, size, b, e, step)?.1 as i64;
+            }
+            (Some(_), None) => {}
+            // Axes behind those that were named are taken whole.
+            (None, _) => (whole[i], cut[i]) = (whole[i].max(cut[i]), whole[i].max(cut[i])),
+        }
+    }
+    let whole = Partial::from_sizes(&whole);
+    s.want_partial(1, &Partial::from_sizes(&cut))?;
+    s.want_partial(0, &whole)?;
+    s.outs[0].merge(&whole).map(drop)
+}
+
 fn run_assign(r: &Run<'_>) -> Result<()> {
     let (p, x, y, out) = (r.p::<Region>(), r.ins[0], r.ins[1], r.outs[0]);
     let v = region(&p.begin, &p.end, &p.step, out.dims())?;
@@ -250,8 +277,8 @@ table! {
         .doc("`lhs` with `rhs` in the place of the part that slice would take. With `lhs` as the result only that part is written.")
         .shape(|s| {
             s.want_partial(0, &s.outs[0].clone())?;
-            let Some(x) = s.input(0) else { return Ok(()) };
             let p: &Region = s.params.get();
+            let Some(x) = s.input(0) else { return assign_partly(s, p) };
             let v = region(&p.begin, &p.end, &p.step, &x)?;
             s.want(1, &v.dims)?;
             s.output(0, &x)
