@@ -9,7 +9,7 @@ use super::view::{Move, View, moving};
 use crate::dtype::DType;
 use crate::error::Result;
 use crate::shape::partial::Partial;
-use crate::shape::reshape::reshape;
+use crate::shape::reshape::{follow, reshape};
 use crate::shape::{Dims, resolve_axis, show, size_of_dims};
 
 params! {
@@ -73,15 +73,15 @@ fn count_back(s: &mut Shapes<'_>) -> Result<()> {
 fn reshape_partly(s: &mut Shapes<'_>) -> Result<()> {
     let p: &ReshapeTo = s.params.get();
     let codes = codes(p)?;
-    if codes.iter().all(|&c| c > 0) {
-        s.outs[0].merge(&Partial::from_sizes(&codes))?;
-    } else if !p.reverse && codes.iter().all(|&c| c >= -1) && codes.iter().filter(|&&c| c == -1).count() < 2 {
-        // Axes by place: 0 copies what is known, -1 stays open until the rest is.
-        let from = s.ins[0].sizes();
-        let size = |(i, &c): (usize, &i64)| {
-            if c == 0 { from.and_then(|f| f.get(i).copied()).unwrap_or(-1) } else { c }
-        };
-        let sizes: Ints = codes.iter().enumerate().map(size).collect();
+    let sizes = match s.ins[0].sizes() {
+        Some(x) => Some(follow(x, &codes, p.reverse)?.0),
+        // The codes that make one axis each tell how many there are.
+        None if codes.iter().all(|&c| c >= -1) => {
+            Some(codes.iter().map(|&c| if c > 0 { c } else { -1 }).collect())
+        }
+        None => None,
+    };
+    if let Some(sizes) = sizes {
         s.outs[0].merge(&Partial::from_sizes(&sizes))?;
     }
     count_back(s)
@@ -160,7 +160,10 @@ reshaping!(ExpandDims: |p, x, _like| {
         s.outs[0].merge(&Partial::from_sizes(&x))?;
     }
     if let Some(mut out) = s.outs[0].sizes().map(Ints::from) && !out.is_empty() {
-        out.remove(resolve_axis(axis, out.len())?);
+        let at = resolve_axis(axis, out.len())?;
+        out[at] = 1;
+        s.outs[0].merge(&Partial::from_sizes(&out))?;
+        out.remove(at);
         s.want_partial(0, &Partial::from_sizes(&out))?;
     }
     Ok(())
