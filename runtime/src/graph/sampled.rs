@@ -14,44 +14,61 @@ const SIZES: [i64; 14] = [1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 24, 60, 120, 240];
 /// How the sizes of several unknown axes go together: equal ones (square matrices, batches of two inputs), rising, falling.
 const PATTERNS: [fn(i64, i64, i64) -> i64; 3] = [|v, _, _| v, |v, i, _| v * (i + 1), |v, i, n| v * (n - i)];
 
-/// Adds to `outs`, and to inputs of which nothing is known, what the operator's rule says whatever the unknown sizes are.
-/// At least two shapes must have been accepted: one could be the odd one.
+/// One unknown size is looked for among those up to here, and is taken to be the only one if none up to twice that fits.
+const FAR: i64 = 256;
+
+/// Inputs and outputs.
+type Both = (Vec<Partial>, Vec<Partial>);
+
+/// Adds to `outs`, and to inputs of which nothing or but one size is unknown, what the operator's rule says whatever the unknown
+/// sizes are.
 pub fn infer(op: &OpDef, params: &Params, ins: &mut [Partial], outs: &mut [Partial]) -> Result<()> {
-    let open = |x: &Partial| x.sizes().is_some() && !x.is_known();
-    if !ins.iter().any(open)
-        || (outs.iter().all(Partial::is_known) && ins.iter().all(|x| x.sizes().is_some()))
-    {
+    let open = |x: &Partial| x.sizes().unwrap_or(&[]).iter().filter(|d| **d < 0).count() as i64;
+    let unknown: i64 = ins.iter().map(open).sum();
+    let ranks = ins.iter().all(|x| x.sizes().is_some());
+    if unknown == 0 || (unknown > 1 && ranks && outs.iter().all(Partial::is_known)) {
         return Ok(());
     }
-    let unknown = ins.iter().filter_map(Partial::sizes).flatten().filter(|d| **d < 0).count() as i64;
-    let mut found: Option<(Vec<Partial>, Vec<Partial>)> = None;
-    let mut accepted = 0;
+    // What the rule says if the unknown sizes are these. What is known of the outputs may refuse one; several unknown ones would
+    // have to be tried in all combinations for that.
+    let blank = vec![Partial::UNKNOWN; outs.len()];
+    let told: &[Partial] = if unknown == 1 { outs } else { &blank };
+    let ask = |size: &dyn Fn(i64) -> i64| -> Option<Both> {
+        let mut at = 0;
+        let mut filled: Vec<Partial> = ins.iter().map(|x| fill(x, size, &mut at)).collect();
+        let mut results = told.to_vec();
+        op.infer_shape(&mut Shapes { params, ins: &mut filled, outs: &mut results }).ok()?;
+        Some((filled, results))
+    };
     // All patterns are one where one size is unknown.
-    for pattern in &PATTERNS[..if unknown > 1 { 3 } else { 1 }] {
-        for size in SIZES {
-            let mut at = 0;
-            let mut filled: Vec<Partial> =
-                ins.iter().map(|x| fill(x, |i| pattern(size, i, unknown), &mut at)).collect();
-            let mut results = vec![Partial::UNKNOWN; outs.len()];
-            if op.infer_shape(&mut Shapes { params, ins: &mut filled, outs: &mut results }).is_err() {
-                continue;
-            }
-            accepted += 1;
-            found = Some(match found {
-                None => (filled, results),
-                Some((a, b)) => (both(&a, &filled), both(&b, &results)),
-            });
-        }
+    let tried = &PATTERNS[..if unknown > 1 { PATTERNS.len() } else { 1 }];
+    let mut fits: Vec<(i64, Both)> = Vec::new();
+    for pattern in tried {
+        fits.extend(SIZES.iter().filter_map(|&n| Some((n, ask(&|i| pattern(n, i, unknown))?))));
     }
-    let Some((inputs, results)) = found.filter(|_| accepted > 1) else { return Ok(()) };
-    for (x, new) in ins.iter_mut().zip(&inputs).filter(|(x, _)| x.sizes().is_none()) {
+    if unknown == 1 && fits.len() < 2 {
+        fits = (1..=2 * FAR).filter_map(|n| Some((n, ask(&|_| n)?))).collect();
+    }
+    let count = fits.len();
+    let nearest = fits.first().map_or(0, |f| f.0);
+    let common = |a: Both, b: Both| (both(&a.0, &b.0), both(&a.1, &b.1));
+    let Some((inputs, results)) = fits.into_iter().map(|f| f.1).reduce(common) else { return Ok(()) };
+    let sure = match unknown {
+        1 => count > 1 || nearest <= FAR,
+        // Where one of several sizes was the same in all that were accepted, others may do in other combinations.
+        _ => count > 1 && ins.iter().zip(&inputs).all(|(x, new)| x.sizes().is_none() || open(x) == open(new)),
+    };
+    if !sure {
+        return Ok(());
+    }
+    for (x, new) in ins.iter_mut().zip(&inputs).filter(|(x, _)| unknown == 1 || x.sizes().is_none()) {
         x.merge(new)?;
     }
     outs.iter_mut().zip(&results).try_for_each(|(x, new)| x.merge(new).map(drop))
 }
 
 /// A shape with its unknown sizes filled in; `at` counts them.
-fn fill(x: &Partial, size: impl Fn(i64) -> i64, at: &mut i64) -> Partial {
+fn fill(x: &Partial, size: &dyn Fn(i64) -> i64, at: &mut i64) -> Partial {
     let Some(sizes) = x.sizes() else { return Partial::UNKNOWN };
     let mut next = |d: i64| {
         if d >= 0 {
