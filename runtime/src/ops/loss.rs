@@ -61,8 +61,12 @@ fn infer_softmax(s: &mut Shapes<'_>) -> Result<()> {
     let Some(dims) = x.known() else {
         // A class for each row of a matrix.
         return match x.sizes() {
-            Some(&[n, _]) if !p.multi_output && s.ins[1].ndim() == Some(1) => {
-                s.want_partial(1, &Partial::from_sizes(&[n]))
+            Some([front @ .., _])
+                if !p.multi_output
+                    && s.ins[1].ndim() == Some(front.len())
+                    && (p.preserve_shape || front.len() == 1) =>
+            {
+                s.want_partial(1, &Partial::from_sizes(front))
             }
             _ => Ok(()),
         };
@@ -72,6 +76,8 @@ fn infer_softmax(s: &mut Shapes<'_>) -> Result<()> {
     };
     let v = seen(p, &dims);
     match s.ins[1].known() {
+        // Probabilities, or classes with an axis of 1.
+        None if s.ins[1].ndim() == Some(dims.len()) => Ok(()),
         None if p.multi_output && dims.len() > 1 => {
             // Nothing known: the places in one axis. Both forms are taken.
             let label = if s.ins[1].ndim().is_none_or(|n| n == 2) {
@@ -83,6 +89,7 @@ fn infer_softmax(s: &mut Shapes<'_>) -> Result<()> {
             };
             s.want(1, &label)
         }
+        None if s.ins[1].ndim() == Some(1) => s.want(1, &[v.outer * v.inner]),
         None => s.want(1, front),
         // Probabilities for each class, or a class for each instance in whichever shape.
         Some(l) if l == dims || l.iter().product::<usize>() == v.outer * v.inner => Ok(()),
@@ -335,11 +342,10 @@ fn infer_sparse(s: &mut Shapes<'_>) -> Result<()> {
     x.merge(&s.outs[0])?;
     s.ins[0] = x.clone();
     s.outs[0] = x.clone();
-    let Some(dims) = x.known() else { return Ok(()) };
-    if dims.is_empty() {
-        bail!(Shape, "data needs an axis of instances, got ()");
-    }
-    s.want(1, &[dims[1..].iter().product()])
+    let Some(dims) = x.sizes() else { return Ok(()) };
+    let Some(units) = dims.get(1..) else { bail!(Shape, "data needs an axis of instances, got ()") };
+    let count = if units.iter().all(|&d| d >= 0) { units.iter().product() } else { -1 };
+    s.want_partial(1, &Partial::from_sizes(&[count]))
 }
 
 fn run_sparse_grad(r: &Run<'_>) -> Result<()> {

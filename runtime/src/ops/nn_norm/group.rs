@@ -1,6 +1,6 @@
 //! Normalisation of groups of channels, and of single channels, within each instance.
 
-use super::{Composed, alike, gradient_shapes, write};
+use super::{Composed, alike, gradient_shapes, parameters, write};
 use crate::error::Result;
 use crate::invoke::invoke;
 use crate::kernels::norm::{self, Layout, Slope};
@@ -56,6 +56,7 @@ fn of_instances(p: &Params) -> (Option<i64>, f64) {
 
 fn infer_shape(s: &mut Shapes<'_>, read: Read) -> Result<()> {
     let (x, groups) = (alike(s)?, read(s.params).0);
+    parameters(s)?;
     if let Some(dims) = x.known() {
         cut(&dims, groups)?;
     }

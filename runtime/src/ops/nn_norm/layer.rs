@@ -1,6 +1,6 @@
 //! Layer normalisation: along one axis, with a scale and a shift for each place on it.
 
-use super::{Composed, alike, gradient_shapes, write};
+use super::{Composed, alike, gradient_shapes, parameters, write};
 use crate::error::Result;
 use crate::invoke::invoke;
 use crate::kernels::copy;
@@ -28,6 +28,7 @@ params! {
 
 fn infer_shape(s: &mut Shapes<'_>) -> Result<()> {
     let x = alike(s)?;
+    parameters(s)?;
     let Some(sizes) = x.sizes() else { return Ok(()) };
     let axis = resolve_axis(s.params.get::<LayerNorm>().axis, sizes.len())?;
     let mut kept = sizes.to_vec();

@@ -34,6 +34,15 @@ fn alike(s: &mut Shapes<'_>) -> Result<Partial> {
     Ok(x)
 }
 
+/// Inputs 1 and 2, scale and shift, are vectors of one size.
+fn parameters(s: &mut Shapes<'_>) -> Result<()> {
+    let mut one = Partial::of_ndim(1);
+    one.merge(&s.ins[1])?;
+    s.want_partial(2, &one)?;
+    let other = s.ins[2].clone();
+    s.want_partial(1, &other)
+}
+
 /// The gradients of data, scale and shift have the shapes of inputs 1, 2 and 2.
 fn gradient_shapes(s: &mut Shapes<'_>) -> Result<()> {
     let (x, c) = (s.ins[1].clone(), s.ins[2].clone());

@@ -65,7 +65,8 @@ fn stretch(s: &mut crate::ops::infer::Shapes<'_>, new: &[Option<i64>]) -> Result
     let mut to: SmallVec<[i64; 6]> = SmallVec::new();
     for (i, n) in new.iter().enumerate() {
         let have = if i < pad { 1 } else { from[i - pad] };
-        let want = n.unwrap_or(have);
+        // Only axes of 1 change: any other has its size.
+        let want = n.filter(|&n| n != -1 || have < 2).unwrap_or(have);
         if have != 1 && have != -1 && want != -1 && want != have {
             bail!(Shape, "axis {i} of size {have} cannot be stretched to {want}; only axes of 1 can");
         }
