@@ -28,6 +28,7 @@ static void keshi_find_homes(pTHX)
     STRLEN n = strlen(path), tail = strlen("/Keshi.pm");
     MY_CXT.home = savepvn(path, n > tail ? n - tail : n);
     MY_CXT.home_len = strlen(MY_CXT.home);
+    MY_CXT.renewed = NULL;
     MY_CXT.ndarray = gv_stashpvs("AI::MXNet::NDArray", GV_ADD);
     MY_CXT.context = gv_stashpvs("AI::MXNet::Context", GV_ADD);
     MY_CXT.current = gv_fetchpvs("AI::MXNet::Context", GV_ADD, SVt_PV);

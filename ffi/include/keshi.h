@@ -452,6 +452,12 @@ int ks_array_reshape(KsArray *a,
                      int reverse,
                      KsArray **out);
 
+// The same values and history in memory of its own. What is written into it leaves alone the values of `a` that a recorded graph
+// keeps. Borrows `a`; `*out` is the caller's, to be freed with ks_array_free. Fails when a pointer is NULL or there is no memory.
+// Requires: `a` is a handle; `out` is writable.
+int ks_array_renew(KsArray *a,
+                   KsArray **out);
+
 // The same memory without history. Borrows `a`; `*out` is the caller's, to be freed with ks_array_free.
 // Fails when a pointer is NULL.
 // Requires: `a` is a handle; `out` is writable.

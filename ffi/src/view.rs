@@ -73,6 +73,20 @@ pub unsafe extern "C" fn ks_array_reshape(
     })
 }
 
+/// The same values and history in memory of its own. What is written into it leaves alone the values of `a` that a recorded graph
+/// keeps. Borrows `a`; `*out` is the caller's, to be freed with ks_array_free. Fails when a pointer is NULL or there is no memory.
+/// # Safety
+/// `a` is a handle; `out` is writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ks_array_renew(a: *mut KsArray, out: *mut *mut KsArray) -> c_int {
+    guard("renew", || {
+        let to = self::out(out, "out")?;
+        // SAFETY: the caller's promise.
+        unsafe { to.set(give(array(a, "a")?.renew()?)) };
+        Ok(())
+    })
+}
+
 /// The same memory without history. Borrows `a`; `*out` is the caller's, to be freed with ks_array_free.
 /// Fails when a pointer is NULL.
 /// # Safety

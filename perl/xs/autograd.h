@@ -79,11 +79,16 @@ static void keshi_restore_training(pTHX_ void *was)
  * own keeps `last` and `next` from jumping out of the sub and over this function. */
 static void keshi_with_modes(pTHX_ SV *code, int recording, int training)
 {
+    dMY_CXT;
     dSP;
     int was;
     PUSHSTACKi(PERLSI_UNKNOWN);
     ENTER;
     SAVETMPS;
+    if (recording > 0 && !MY_CXT.renewed) {
+        SAVESPTR(MY_CXT.renewed);
+        MY_CXT.renewed = (AV *)sv_2mortal((SV *)newAV());
+    }
     if (recording >= 0) {
         CHECK(ks_set_recording(recording, &was));
         SAVEDESTRUCTOR_X(keshi_restore_recording, INT2PTR(void *, (IV)was));

@@ -34,6 +34,20 @@ CODE:
     mg = keshi_attach(aTHX_ SvRV(self), a);
     mg->mg_private = from->mg_private;
 
+ # Inside of record: memory of its own for an array whose values may be needed for gradients, before it is written. Callers may be in
+ # the middle of a call with the old handle, so that it stays until record is left.
+void
+renew(SV *self)
+CODE:
+    dMY_CXT;
+    MAGIC *mg = keshi_magic_of(aTHX_ self, "renew");
+    KsArray *a;
+    if (MY_CXT.renewed) {
+        CHECK(ks_array_renew(MG_ARRAY(mg), &a));
+        av_push(MY_CXT.renewed, keshi_wrap(MG_ARRAY(mg)));
+        mg->mg_ptr = (char *)a;
+    }
+
 U32
 library_version()
 CODE:

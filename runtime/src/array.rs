@@ -142,6 +142,15 @@ impl Array {
         Array::from(self.0.tensor.clone())
     }
 
+    /// The same values and history, or the same variable, in memory of its own.
+    pub fn renew(&self) -> Result<Array> {
+        let copy = Tensor::empty(self.dims(), self.dtype(), self.device())?;
+        copy.assign(self.tensor())?;
+        let copy = Array::from(copy);
+        copy.set_edge(self.edge());
+        Ok(copy)
+    }
+
     /// Makes this array a variable with a new gradient of zeros; its history is cut.
     pub fn attach_grad(&self, req: GradReq) -> Result<()> {
         let grad = Tensor::zeros(self.dims(), self.dtype(), self.device())?;

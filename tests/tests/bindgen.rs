@@ -69,6 +69,7 @@ exports! {
     ks_array_slice(_, _, _, _);
     ks_array_at(_, _, _);
     ks_array_reshape(_, _, _, _, _);
+    ks_array_renew(_, _);
     ks_array_detach(_, _);
     ks_save(_, _, _, _);
     ks_save_buffer(_, _, _, _);

@@ -31,6 +31,7 @@ unsafe extern "C" { pub fn ks_array_item (a : * const KsArray , out : * mut f64)
 unsafe extern "C" { pub fn ks_array_slice (a : * mut KsArray , begin : i64 , end : i64 , out : * mut * mut KsArray) -> :: std :: os :: raw :: c_int ; }
 unsafe extern "C" { pub fn ks_array_at (a : * mut KsArray , index : i64 , out : * mut * mut KsArray) -> :: std :: os :: raw :: c_int ; }
 unsafe extern "C" { pub fn ks_array_reshape (a : * mut KsArray , n : usize , codes : * const i64 , reverse : :: std :: os :: raw :: c_int , out : * mut * mut KsArray) -> :: std :: os :: raw :: c_int ; }
+unsafe extern "C" { pub fn ks_array_renew (a : * mut KsArray , out : * mut * mut KsArray) -> :: std :: os :: raw :: c_int ; }
 unsafe extern "C" { pub fn ks_array_detach (a : * mut KsArray , out : * mut * mut KsArray) -> :: std :: os :: raw :: c_int ; }
 unsafe extern "C" { pub fn ks_save (path : * const :: std :: os :: raw :: c_char , n : usize , list : * const * mut KsArray , names : * const * const :: std :: os :: raw :: c_char) -> :: std :: os :: raw :: c_int ; }
 unsafe extern "C" { pub fn ks_save_buffer (n : usize , list : * const * mut KsArray , names : * const * const :: std :: os :: raw :: c_char , out : * mut * mut KsBuffer) -> :: std :: os :: raw :: c_int ; }

@@ -397,7 +397,14 @@ sub set_data
         and $trainer->_kv_initialized
         and $trainer->update_on_kvstore
         and not grep { refaddr($_) == refaddr($self) } @{ $trainer->_params_to_init };
-    AI::MXNet::AutoGrad->pause(sub { $_->set($data) for @{ $self->{_data} } });
+    AI::MXNet::AutoGrad->pause(
+        sub {
+            for my $copy (@{ $self->{_data} }) {
+                AI::MXNet::Keshi::renew($copy) if $copy->stype eq 'default';
+                $copy->set($data);
+            }
+        }
+    );
     return;
 }
 
