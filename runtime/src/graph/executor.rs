@@ -11,10 +11,11 @@ use crate::backward::{Options, backward_watched};
 use crate::device::Device;
 use crate::dtype::DType;
 use crate::error::Result;
+use crate::ops::def::Gradient;
 use crate::ops::vjp::Grads;
 use crate::shape::partial::Partial;
 use crate::shape::show;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 /// What a graph is bound to. Lists are in the order of the symbol's.
@@ -131,6 +132,7 @@ impl Executor {
         let (pass, monitor) = (Mutex::default(), Mutex::default());
         let outputs = Mutex::new(bound.outputs.clone());
         let executor = Executor { plan, bound, is_aux, outputs, devices, shapes, types, pass, monitor };
+        executor.plan.check_way_back(executor.wants())?;
         executor.make_outputs()?;
         Ok(executor)
     }
@@ -214,16 +216,23 @@ impl Executor {
         let monitor = lock(&self.monitor).clone();
         let mut origin = HashMap::new();
         let mut watch = |node: usize, i: usize, out: &Array| {
-            let Some(monitor) = &monitor else { return Ok(()) };
+            let order = &self.plan.order;
+            let Some(monitor) = &monitor else {
+                // What lies below is not gone back through: the gradients there are zeros all the same.
+                if order.nodes[node].op().is_some_and(|op| matches!(op.gradient, Gradient::Zero(_))) {
+                    out.set_edge(None);
+                }
+                return Ok(());
+            };
             if let Some(edge) = out.edge() {
                 origin.insert(Arc::as_ptr(&edge.node), node);
             }
-            monitor(&self.plan.order.nodes[node].output_name(i), &out.detach())
+            monitor(&order.nodes[node].output_name(i), &out.detach())
         };
         let _scope = Scope::enter(record, training);
         let given = self.targets()?;
         let values = in_order(&self.is_aux, &args, &aux);
-        let heads = self.plan.run(&values, &given, monitor.is_some().then_some(&mut watch))?;
+        let heads = self.plan.run(&values, &given, (record || monitor.is_some()).then_some(&mut watch))?;
         let mut outputs = lock(&self.outputs);
         for (output, head) in outputs.iter_mut().zip(&heads) {
             match output {
@@ -291,7 +300,9 @@ impl Executor {
             None => Ok(()),
         };
         let options = Options { retain_graph: true, create_graph: false, train_mode: training };
-        backward_watched(&heads, &grads, options, &mut watch)?;
+        if !heads.is_empty() {
+            backward_watched(&heads, &grads, options, &mut watch)?;
+        }
         for (leaf, req) in &recorded.leaves {
             if *req == GradReq::Write
                 && !leaf.fresh_grad()
@@ -329,9 +340,23 @@ impl Executor {
         Ok(())
     }
 
-    /// The calls that the executor makes, one a line.
+    /// Whether the node of a number is an argument that wants a gradient.
+    fn wants(&self) -> impl Fn(usize) -> bool {
+        let (args, _) = self.plan.order.variables();
+        let wanted = args.into_iter().zip(&self.bound.reqs).filter(|(_, r)| **r != GradReq::Null);
+        let wanted: HashSet<usize> = wanted.map(|(node, _)| node).collect();
+        move |node| wanted.contains(&node)
+    }
+
+    /// The calls that the executor makes, one a line, and the memory of what stays when a forward pass is over: outputs, and what
+    /// the way back needs. Arguments and gradients are not counted, nor is what has no shape yet.
     pub fn describe(&self) -> String {
-        self.plan.describe()
+        let bytes = |&p: &usize| {
+            let size = self.shapes[p].known().map_or(0, |dims| dims.iter().product::<usize>());
+            size * self.types[p].unwrap_or_default().size()
+        };
+        let total: usize = self.plan.stays(self.wants()).iter().map(bytes).sum();
+        format!("{}Total {} MB allocated\n", self.plan.describe(), total >> 20)
     }
 }
 

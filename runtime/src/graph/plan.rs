@@ -8,7 +8,7 @@ use crate::device::Device;
 use crate::dtype::DType;
 use crate::error::Result;
 use crate::invoke::invoke;
-use crate::ops::def::OpDef;
+use crate::ops::def::{Gradient, OpDef};
 use crate::ops::infer::{Shapes, Types};
 use crate::ops::params::Params;
 use crate::shape::partial::Partial;
@@ -179,6 +179,55 @@ impl Plan {
             }
         }
         self.heads.iter().map(|&p| at[p].clone().ok_or_else(|| missing(p))).collect()
+    }
+
+    /// The calls on the way back from the outputs to the variables that `wants` a gradient, by number of their nodes.
+    fn way_back(&self, wants: impl Fn(usize) -> bool) -> Vec<&Step> {
+        let order = &self.order;
+        let mut forth: Vec<bool> = (0..order.nodes.len()).map(wants).collect();
+        for step in &self.steps {
+            let passes = !matches!(step.op.gradient, Gradient::Zero(_));
+            forth[step.node] = passes && step.ins.iter().any(|&p| forth[order.node_of(p)]);
+        }
+        let mut back = vec![false; order.nodes.len()];
+        self.heads.iter().for_each(|&p| back[order.node_of(p)] = true);
+        let mut way = Vec::new();
+        for step in self.steps.iter().rev().filter(|s| forth[s.node]) {
+            if back[step.node] {
+                step.ins.iter().for_each(|&p| back[order.node_of(p)] = true);
+                way.push(step);
+            }
+        }
+        way
+    }
+
+    /// Refuses a graph that cannot be gone back through to the variables that `wants` a gradient.
+    pub fn check_way_back(&self, wants: impl Fn(usize) -> bool) -> Result<()> {
+        match self.way_back(wants).iter().find_map(|s| match s.op.gradient {
+            Gradient::None(reason) => Some((s.op.name, reason)),
+            _ => None,
+        }) {
+            Some((name, reason)) => bail!(Autograd, "Operator {name} is non-differentiable: {reason}"),
+            None => Ok(()),
+        }
+    }
+
+    /// Places of the results that stay when a forward pass is over: the outputs, and what calls on the way back keep.
+    pub fn stays(&self, wants: impl Fn(usize) -> bool) -> Vec<usize> {
+        let mut places = self.heads.clone();
+        for step in self.way_back(wants) {
+            if let Gradient::Rule(keep, _) | Gradient::Unary(keep, _) = step.op.gradient {
+                let outs = step.out..self.order.first[step.node + 1];
+                places.extend(
+                    step.ins.iter().enumerate().filter(|(i, _)| keep.keeps_input(*i)).map(|(_, &p)| p),
+                );
+                places.extend(outs.enumerate().filter(|(i, _)| keep.keeps_output(*i)).map(|(_, p)| p));
+            }
+        }
+        places.retain(|&p| !self.order.nodes[self.order.node_of(p)].is_variable());
+        places.sort_unstable();
+        places.dedup();
+        places
     }
 
     /// The calls, one a line.

@@ -265,7 +265,8 @@ inputs, called C<name_backward_input>.
 
 =item debug_str
 
-The calls that are made.
+The calls that are made, and the memory, in MB, of the results that stay when C<forward> is over: outputs, and what C<backward>
+needs.
 
 =back
 

@@ -178,16 +178,6 @@ fn run_batch_take(r: &Run<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Gradient of picking along the last axis.
-fn spread(d: &Vjp<'_>) -> Result<Grads> {
-    let shape = d.in_dims(0).iter().map(|&d| d as i64).collect();
-    let unpick = Unpick { axis: Some(-1), mode: PickMode::Clip, shape };
-    Ok(smallvec![
-        d.needs(0).then(|| call(&UNPICK, &[d.grad(), d.input(1)], &Params::new(unpick))),
-        d.zeros(1)?
-    ])
-}
-
 fn shape_fill_element(s: &mut Shapes<'_>) -> Result<()> {
     s.want_partial(0, &s.outs[0].clone())?;
     let Some(x) = s.input(0) else { return Ok(()) };
@@ -219,7 +209,8 @@ fn grad_fill_element(d: &Vjp<'_>) -> Result<Grads> {
         Ok(call(&FILL_ELEMENT, &[g, &zeros, index], &Params::NONE))
     };
     let rest = d.needs(0).then(rest).transpose()?;
-    Ok(smallvec![rest, d.needs(1).then(|| call(&BATCH_TAKE, &[g, index], &Params::NONE)), d.zeros(2)?])
+    let pick = Pick { axis: Some(-1), keepdims: false, mode: PickMode::Clip };
+    Ok(smallvec![rest, d.needs(1).then(|| call(&PICK, &[g, index], &Params::new(pick))), d.zeros(2)?])
 }
 
 fn pick_case(d: &mut Draw) -> Case {
@@ -251,7 +242,7 @@ table! {
         });
     BATCH_TAKE = OpDef::new("batch_take", &["a", "indices"], run_batch_take)
         .doc("One element of every row of a matrix: out[i] = a[i, indices[i]]. Indices outside mean the nearest element.")
-        .shape(shape_batch_take).dtype(like_first).vjp(Keep::input(1), spread)
+        .shape(shape_batch_take).dtype(like_first).no_gradient("use pick inside of networks")
         .cases(|d| {
             let (rows, n) = (d.size(1, 4), d.size(1, 4));
             Case::new().real(&[rows, n]).input(&[rows], Fill::Whole(-1, n as i64 + 1))
