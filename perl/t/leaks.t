@@ -41,8 +41,15 @@ my %work = (
     },
     'arithmetic' => sub { my $z = ($x + $y) * 2 - 1 / $x; $z = -$z; $z = sqrt abs $z; $z = atan2 $z, 2; $z = $x > 2 },
     'in place' => sub { my $z = $x->copy; $z += 1; $z *= $y; $z++; $z**= 2; $z .= 4; $z .= [[1, 2], [3, 4]] },
-    'views' =>
-        sub { $x->at(0); $x->slice([0, 1]); $x->slice('X', 1)->sever; $x->reshape([4]); $x->detach; my @r = @$x },
+    'views' => sub {
+        $x->at(0);
+        $x->slice([0, 1]);
+        $x->slice('X', 1)->sever;
+        $x->reshape([4]);
+        $x->detach;
+        nd->new(handle => $x);
+        my @r = @$x;
+    },
     'regions' => sub {
         my $z = $x->copy;
         $z->slice(0, 0) .= 3;

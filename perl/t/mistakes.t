@@ -183,6 +183,48 @@ my $net = mx->sym->FullyConnected(mx->sym->var('data'), num_hidden => 3, name =>
         'predict first'
     );
 }
+{
+    my $module = mx->mod->Module($net, label_names => undef);
+    dies_with(sub { $module->bind(data_shapes => 'x') }, qr/bind: data_shapes got x, want a list/, 'shapes as text');
+    dies_with(
+        sub { $module->bind(data_shapes => ['data', [2, 3]]) },
+        qr/bind: data_shapes got ARRAY.*want a list of descriptions/,
+        'a pair that is in no list'
+    );
+    $module->bind(data_shapes => [['data', [2, 3]]]);
+    dies_with(sub { $module->init_params(initializer => 'xavierr') }, qr/Cannot find initializer xavierr/, 'a name');
+    dies_with(sub { $module->init_params(initializer => {}) }, qr/init_params: initializer got HASH/, 'a hash');
+    $module->init_params(initializer => 'one');
+    is_close(($module->get_params)[0]{fc_weight}, [(1) x 9], 'the name of an initializer will do');
+}
+dies_with(sub { mx->viz->print_summary('x') }, qr/visualization: got x, want an AI::MXNet::Symbol/, 'no symbol');
+dies_with(sub { mx->sym->Group([]) }, qr/Group: Validation failed/, 'an empty group');
+dies_with(sub { (mx->sym->var('a') + 1)->(b => mx->sym->var('c')) }, qr/^compose: Cannot find argument 'b'/, 'compose');
+dies_with(sub { nd->zeros([1e9, 1e9, 1e9]) }, qr/^shape \(.*\) has too many elements/, 'too large an array');
+
+# -- data and updaters
+
+dies_with(
+    sub { gluon->data->DataLoader(bless({}, 'Thing'), batch_size => 1) },
+    qr/DataLoader: dataset got Thing=.*, want a list/,
+    'an object that is no set'
+);
+dies_with(
+    sub { gluon->SymbolBlock($x, mx->sym->var('a')) },
+    qr/SymbolBlock: got <AI::MXNet::NDArray.*want symbols/,
+    'an array for a symbol'
+);
+dies_with(
+    sub { mx->optimizer->get_updater(mx->optimizer->SGD)->(0, $x) },
+    qr/updater: got undef, want a gradient and a weight/,
+    'no weight'
+);
+dies_with(
+    sub { mx->image->center_crop(nd->ones([2, 2, 3], dtype => 'uint8'), 3) },
+    qr/a size got 3, want \[width, height\]/,
+    'one number as a size'
+);
+
 dies_with(
     sub { AI::MXNet::Gluon::ModelZoo::Vision->get_model('resnet19_v1') },
     qr/resnet19_v1 is not present .*resnet18_v1/,

@@ -291,6 +291,16 @@ static void keshi_hash_args(pTHX_ Call *call, HV *hv)
     }
 }
 
+/* Whether an object can only have been meant as an input: no operator has parameters like it. */
+static bool keshi_meant_as_input(pTHX_ SV *sv)
+{
+    if (!SvROK(sv) || !SvOBJECT(SvRV(sv)) || keshi_is_list(sv))
+        return FALSE;
+    if (sv_derived_from(sv, "PDL"))
+        return SvIV(keshi_call_method(aTHX_ "nelem", sv, NULL)) != 1;
+    return sv_derived_from(sv, "AI::MXNet::Symbol") || !gv_fetchmeth_pvn(SvSTASH(SvRV(sv)), "((", 2, -1, 0);
+}
+
 static void keshi_positional_arg(pTHX_ Call *call, SV *sv)
 {
     MAGIC *mg = keshi_tensor(aTHX_ sv);
@@ -298,6 +308,9 @@ static void keshi_positional_arg(pTHX_ Call *call, SV *sv)
         keshi_push_input(aTHX_ call, mg);
         return;
     }
+    if (keshi_meant_as_input(aTHX_ sv))
+        keshi_fail(aTHX_ "%s: input %u got %s, want an AI::MXNet::NDArray", call->op->name, (unsigned)call->num_inputs,
+                   keshi_kind(aTHX_ sv));
     if (call->num_positional >= call->op->num_params)
         keshi_fail(aTHX_ "%s: Too many positional arguments: got %s, and all %u parameters have a value or there are none",
                    call->op->name, keshi_kind(aTHX_ sv), (unsigned)call->op->num_params);

@@ -13,6 +13,7 @@ typedef struct {
     GV *current;        /* $AI::MXNet::Context */
     const char *home;   /* ".../AI/MXNet": the files below it are ours */
     STRLEN home_len;
+    AV *renewed;        /* inside of record: handles that `renew` has replaced */
 } my_cxt_t;
 
 START_MY_CXT
@@ -98,7 +99,12 @@ static void keshi_fail(pTHX_ const char *format, ...)
 static void keshi_fail_last(pTHX) __attribute__((noreturn));
 static void keshi_fail_last(pTHX)
 {
-    SV *text = sv_2mortal(newSVpv(ks_last_error(), 0));
+    const char *error = ks_last_error(), *rest;
+    SV *text;
+    /* Which function of C it was says nothing to a script. */
+    if (strnEQ(error, "ks_", 3) && (rest = strstr(error, ": ")))
+        error = rest + 2;
+    text = sv_2mortal(newSVpv(error, 0));
     sv_utf8_decode(text);
     keshi_fail_sv(aTHX_ text);
 }

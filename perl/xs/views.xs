@@ -75,15 +75,22 @@ void
 reshape(SV *self, SV *shape, ...)
 PPCODE:
     static const char *const names[] = { "reverse" };
-    MAGIC *mg = keshi_magic_of(aTHX_ self, "reshape");
+    MAGIC *mg;
     SV *reverse;
     AV *av;
     int64_t codes[64];
     Size_t i, n;
     KsArray *out;
-    keshi_named(aTHX_ "reshape", ax + 2, items - 2, names, &reverse, 1);
+    if (!SvROK(self)) {
+        /* Through the class it is the operator. */
+        PUSHMARK(MARK);
+        call_method("Reshape", G_SCALAR);
+        XSRETURN(1);
+    }
+    mg = keshi_magic_of(aTHX_ self, "reshape");
     if (!keshi_is_list(shape))
         keshi_fail(aTHX_ "reshape: shape got %s, want one list of whole numbers", keshi_kind(aTHX_ shape));
+    keshi_named(aTHX_ "reshape", ax + 2, items - 2, names, &reverse, 1);
     av = (AV *)SvRV(shape);
     n = av_count(av);
     if (n > C_ARRAY_LENGTH(codes))

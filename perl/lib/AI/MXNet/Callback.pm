@@ -21,6 +21,18 @@ sub module_checkpoint
     };
 }
 
+sub do_checkpoint
+{
+    my ($class, $prefix, $period) = @_;
+    $period = $period && $period >= 1 ? int $period : 1;
+    return sub {
+        my ($epoch, $symbol, $arg_params, $aux_params) = @_;
+        AI::MXNet::Module->model_save_checkpoint($prefix, $epoch + 1, $symbol, $arg_params, $aux_params)
+            if ($epoch + 1) % $period == 0;
+        return;
+    };
+}
+
 sub log_train_metric
 {
     my ($class, $period, $auto_reset) = @_;
@@ -175,6 +187,10 @@ Log the metric.
 =item module_checkpoint($mod, $prefix, $period = 1, $save_optimizer_states = 0)
 
 For the end of an epoch: saves the module at each C<$period>th.
+
+=item do_checkpoint($prefix, $period = 1)
+
+The same without the module: saves the symbol and the parameters that C<fit> gives its C<epoch_end_callback>.
 
 =back
 

@@ -2,6 +2,7 @@ package AI::MXNet::DataDesc;
 use 5.014;
 use strict;
 use warnings;
+use AI::MXNet::Types;
 use Mouse;
 
 # Name, shape, dtype and layout of an array that an iterator gives.

@@ -89,6 +89,7 @@ sub resize_short
 sub scale_down
 {
     my ($class, $within, $size) = @_;
+    AI::MXNet::Keshi::fail('a size got ' . ($size // 'undef') . ', want [width, height]') if ref $size ne 'ARRAY';
     my ($width, $height) = @$size;
     ($width, $height) = ($width * $within->[1] / $height, $within->[1]) if $within->[1] < $height;
     ($width, $height) = ($within->[0], $height * $within->[0] / $width) if $within->[0] < $width;

@@ -156,6 +156,9 @@ sub output_shapes { my $self = shift; $self->_need('binded'); return $self->_exe
 sub _descriptions
 {
     my ($names, $shapes, $what, $dies) = @_;
+    _fail("bind: ${what}_shapes got " . ($shapes // 'undef') . ', want a list of descriptions, or of [name, shape]')
+        if defined $shapes
+        and (ref $shapes ne 'ARRAY' or grep { !blessed($_) and ref ne 'ARRAY' } @$shapes);
     my @descs =
         map { blessed($_) ? $_ : AI::MXNet::DataDesc->new(name => $_->[0], shape => $_->[1]) } @{ $shapes // [] };
     my $got = join ', ', sort map { $_->name } @descs;
@@ -265,6 +268,11 @@ sub init_params
         return;
     }
     _fail('call bind before initializing the parameters') if not $self->{binded};
+    my $init = $arg->{initializer};
+    $init = AI::MXNet::Initializer->create($init) if defined $init and not ref $init;
+    _fail("init_params: initializer got $init, want an initializer, or the name of one")
+        if defined $init
+        and not(ref $init eq 'CODE' or blessed $init and overload::Method($init, '&{}'));
     my $attrs = $self->{symbol}->attr_dict;
     my $group = $self->_exec_group;
     my $blank = sub {
@@ -283,8 +291,8 @@ sub init_params
             return;
         }
         _fail("$name is not presented") if defined $from and not $arg->{allow_missing};
-        return if not defined $arg->{initializer};
-        $arg->{initializer}->(AI::MXNet::InitDesc->new(name => $name, attrs => $attrs->{$name} // {}), $array);
+        return if not defined $init;
+        $init->(AI::MXNet::InitDesc->new(name => $name, attrs => $attrs->{$name} // {}), $array);
     };
     $fill->($_, $self->{_arg_params}{$_}, $arg->{arg_params}) for sort keys %{ $self->{_arg_params} };
     $fill->($_, $self->{_aux_params}{$_}, $arg->{aux_params}) for sort keys %{ $self->{_aux_params} };

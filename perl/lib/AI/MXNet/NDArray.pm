@@ -142,6 +142,18 @@ sub imdecode
     return AI::MXNet::Image->imdecode(@args);
 }
 
+# What a monitor is given is an array already; its handle is the object.
+sub new
+{
+    my ($class, @given) = @_;
+    my $arg = _named('new', { handle => undef, writable => 1 }, @given);
+    _fail('new: handle got ' . ($arg->{handle} // 'undef') . ', want what a monitor is given, an AI::MXNet::NDArray')
+        if not _is_array($arg->{handle});
+    my $array = $arg->{handle}->detach;
+    $array->writable($arg->{writable} ? 1 : 0);
+    return $array;
+}
+
 sub CachedOp
 {
     my ($class, @args) = @_;
@@ -366,7 +378,8 @@ sub histogram
         last if ref $args[$i];
         $args[$i] = 'bin_cnt' if $args[$i] eq 'bins' and not ref $args[$i + 1];
     }
-    return $self->_histogram(@args);
+    unshift @args, $self if ref $self and not _is_array($args[0]);
+    return __PACKAGE__->_histogram(@args);
 }
 
 # Values in columns, the middle left out where there are many; shape, dtype and context.
@@ -467,6 +480,10 @@ Raw memory, row by row.
 =item from_pdl_view($pdl)
 
 An array on the memory of a PDL; see L</PDL>.
+
+=item new(handle => $array, writable => 1)
+
+Another object on the memory of an array: of what the callback of a monitor gets, say.
 
 =item load($file), load_frombuffer($bytes), save($file, \@arrays or \%arrays)
 

@@ -157,6 +157,7 @@ sub Group
     my ($class, $symbols) = @_;
     _fail('Group: Validation failed: want a list of AI::MXNet::Symbols')
         if ref $symbols ne 'ARRAY'
+        or not @$symbols
         or grep { !_is_symbol($_) } @$symbols;
     return AI::MXNet::Keshi::symbol_group($symbols);
 }

@@ -41,6 +41,11 @@ sub call
     AI::MXNet::Keshi::fail('updater: index got ' . ($index // 'undef') . ', want a whole number')
         if ref $index
         or ($index // '') !~ /^-?\d+$/;
+    for my $array ($grad, $weight) {
+        AI::MXNet::Keshi::fail('updater: got ' . ($array // 'undef') . ', want a gradient and a weight')
+            if not blessed($array)
+            or not $array->isa('AI::MXNet::NDArray');
+    }
     $self->{optimizer}->update_multi_precision($index, $weight, $grad, $self->_state($index, $weight));
     return;
 }

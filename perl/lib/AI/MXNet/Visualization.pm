@@ -5,6 +5,7 @@ use warnings;
 use AI::MXNet::Keshi;
 use AI::MXNet::Symbol;
 use JSON::PP ();
+use Scalar::Util qw(blessed);
 
 # Graphs as a table and as a picture.
 
@@ -22,6 +23,9 @@ sub _nodes
 sub _shapes
 {
     my ($symbol, $given) = @_;
+    _fail('visualization: got ' . ($symbol // 'undef') . ', want an AI::MXNet::Symbol')
+        if not blessed($symbol)
+        or not $symbol->isa('AI::MXNet::Symbol');
     return if not defined $given;
     my $internals = $symbol->get_internals;
     my (undef, $shapes) = $internals->infer_shape(%$given);

@@ -23,6 +23,11 @@ sub BUILD
 {
     my ($self, $args) = @_;
     my ($outputs, $inputs) = delete @$self{qw(outputs inputs)};
+    for my $given ($outputs, $inputs) {
+        _fail('SymbolBlock: got ' . ($given // 'undef') . ', want symbols, or lists of them')
+            if ref $given ne 'ARRAY'
+            and not(blessed $given and $given->isa('AI::MXNet::Symbol'));
+    }
     $inputs = [$inputs] if blessed $inputs and @{ $inputs->list_outputs } == 1;
     $inputs = [map { $inputs->slice($_) } 0 .. @{ $inputs->list_outputs } - 1] if blessed $inputs;
     $outputs = [@$outputs] if blessed $outputs;

@@ -29,6 +29,10 @@ sub python_constructor_arguments { return [qw(dataset batch_size)] }
 sub BUILD
 {
     my $self = shift;
+    my $set = $self->dataset;
+    AI::MXNet::Keshi::fail("DataLoader: dataset got $set, want a list, an array or a set with len and at")
+        if ref $set ne 'ARRAY'
+        and not(blessed $set and $set->can('len'));
     if (defined $self->batch_sampler) {
         AI::MXNet::Keshi::fail(
             'batch_size, shuffle, sampler and last_batch must not be specified if batch_sampler is ' . 'specified.')
