@@ -87,7 +87,7 @@ my ($x, $y) = map { mx->sym->Variable($_) } qw(x y);
     ($args) = mx->sym->SoftmaxOutput($x, multi_output => 1, name => 's')->infer_shape(x => [2, 3, 4, 5]);
     is_deeply($args, [[2, 3, 4, 5], [2, 20]], 'labels of many places lie in one axis');
     ($args) = mx->sym->LinearRegressionOutput($x, mx->sym->var('l'))->infer_shape_partial(x => [0, 1], l => [3]);
-    is_deeply($args, [[0, 1], [3]], 'labels of a column');
+    is_deeply($args, [[3, 1], [3]], 'labels of a column are as many as its rows');
     ($args) = ($x + $x * 2)->infer_shape_partial(x => [0, 4]);
     is_deeply($args, [[0, 4]], 'what is not known stays open');
     my @types = ($x + $y)->infer_type(y => 'int8');
