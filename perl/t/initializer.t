@@ -99,6 +99,23 @@ my @seen;
 mx->init->FusedRNN(init => My::Spy->new, num_hidden => 2, num_layers => 1, mode => 'gru')
     ->_init_weight('parameters', nd->zeros([3 * 2 * (5 + 2 + 2)]));
 is_deeply([@seen[0, 5, 6]], ['l0_i2h_r_weight 2x5', 'l0_h2h_o_weight 2x2', 'l0_i2h_r_bias 2'], 'the pieces of a GRU');
+{
+    my $cell = mx->rnn->FusedRNNCell(2, num_layers => 1, mode => 'lstm', prefix => 'f_');
+    my ($outputs) = $cell->unroll(3, inputs => mx->sym->var('data'), merge_outputs => 1);
+    my $module = mx->mod->Module($outputs, label_names => undef);
+    $module->bind(data_shapes => [['data', [1, 3, 4]]]);
+    $module->init_params(initializer => mx->init->One);
+    my ($arg) = $module->get_params;
+    my $parts = $cell->unpack_weights($arg);
+    is_close($parts->{f_l0_i2h_c_weight}, [(1) x 8], 'pieces of a fused cell come from the initializer of the module');
+    is_close($parts->{f_l0_i2h_f_bias}, [1, 1], 'but for the bias of the forget gate');
+    is_close($parts->{f_l0_i2h_i_bias}, [0, 0], 'and by the names of the pieces');
+}
+dies_with(
+    sub { mx->init->FusedRNN(num_hidden => 2, num_layers => 1, mode => 'gru')->_init_weight('w', nd->zeros([42])) },
+    qr/FusedRNN: init got nothing/,
+    'no initializer at all'
+);
 dies_with(
     sub { mx->init->FusedRNN(num_hidden => 2, num_layers => 1, mode => 'tree') },
     qr/mode got tree/,

@@ -105,6 +105,7 @@ sub call
             'an initializer wants an InitDesc, not the name of an array: mx->init->InitDesc($name)');
         return $self->_legacy_init($desc, $array);
     }
+    $desc->global_init($self) if not defined $desc->global_init;
     if (my $init = $desc->attrs->{__init__}) {
         AI::MXNet::Initializer->create($init)->_init_weight($desc, $array);
         return $self->_verbose_print($desc, $init, $array);

@@ -100,7 +100,9 @@ sub BUILD
 sub _init_weight
 {
     my ($self, $desc, $array) = @_;
-    my $init = defined $self->init ? AI::MXNet::Initializer->create($self->init) : $desc->global_init;
+    my $init =
+        defined $self->init ? AI::MXNet::Initializer->create($self->init) : ref $desc ? $desc->global_init : undef;
+    AI::MXNet::Keshi::fail('FusedRNN: init got nothing, want an initializer for its pieces') if not defined $init;
     my ($hidden, $layers) = ($self->num_hidden, $self->num_layers);
     my @gates = @{ $gates{ $self->mode } };
     my @directions = $self->bidirectional ? qw(l r) : qw(l);
