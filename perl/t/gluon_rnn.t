@@ -147,6 +147,15 @@ for my $case (['RNN', 'RNNCell', [activation => 'tanh']], ['LSTM', 'LSTMCell', [
         $single->i2h_weight->grad,
         'so do their gradients', 1e-5
     );
+    is($fused->l0_h2h_bias->name, $fused->prefix . 'l0_h2h_bias', 'each parameter is an attribute');
+    is_deeply($fused->l0_i2h_weight->shape, $single->i2h_weight->shape, 'with the shape that the input gave it');
+
+    for my $either ($fused, $single) {
+        my @states = map { $either->begin_state(@$_) } [2], [batch_size => 2], [2, ctx => mx->cpu(1)];
+        is_deeply($_->[0]->shape, $states[0][0]->shape, 'begin_state takes the size of the batch first or by name')
+            for @states;
+        is($states[2][0]->context, 'cpu(1)', 'and more by name');
+    }
     my $result = $fused->($x, $fused->begin_state(2));
     is_close($result->[0], $y, 'with states given', 1e-5);
     is(scalar(@{ $result->[1] }), $layer eq 'LSTM' ? 2 : 1, 'which come back');

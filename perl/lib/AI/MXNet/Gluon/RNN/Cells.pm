@@ -131,6 +131,13 @@ sub _make_state
     return $func->(%arg);
 }
 
+# The size of the batch may stand first, without its name.
+sub _batch_size_first
+{
+    my ($begin_state, $self, @args) = @_;
+    return $self->$begin_state(@args % 2 ? (batch_size => @args) : @args);
+}
+
 method begin_state(Int : $batch_size = 0, Maybe [CodeRef] : $func =, %kwargs) {
     $self->_check_not_modified;
     return [
@@ -143,6 +150,7 @@ method begin_state(Int : $batch_size = 0, Maybe [CodeRef] : $func =, %kwargs) {
         } @{ $self->state_info($batch_size) }
     ];
 }
+around begin_state => \&AI::MXNet::Gluon::RNN::Recurrent::_batch_size_first;
 
 sub _check_not_modified
 {

@@ -70,8 +70,8 @@ sub BUILD
             );
             while (my ($name, $shape) = splice @shapes, 0, 2) {
                 my $full = "$direction${layer}_$name";
-                $self->__setattr__(
-                    $full => $self->params->get(
+                $self->$full(
+                    $self->params->get(
                         $full,
                         shape => $shape,
                         init => $self->{"${name}_initializer"},
@@ -109,13 +109,14 @@ sub state_info
 
 sub _state_sizes { return $_[0]{hidden_size} }
 
-method begin_state(Int $batch_size= 0, Maybe [CodeRef] : $func =, %kwargs) {
+method begin_state(Int : $batch_size = 0, Maybe [CodeRef] : $func =, %kwargs) {
     my $i = 0;
     return [
         map { AI::MXNet::Gluon::RNN::Recurrent::_make_state($func, name => $self->prefix . 'h0_' . $i++, %$_, %kwargs) }
             @{ $self->state_info($batch_size) }
     ];
 }
+around begin_state => \&AI::MXNet::Gluon::RNN::Recurrent::_batch_size_first;
 
 # Without states it begins with zeros and returns the outputs alone.
 sub forward
