@@ -17,6 +17,7 @@ use crate::kernels::zip::{Zip, zip};
 use crate::kernels::{copy, random};
 use crate::rng::reserve;
 use crate::shape::broadcast::{broadcast_strides, collapse};
+use crate::shape::partial::Partial;
 use crate::shape::{Dims, row_major, show};
 use crate::simd::{Simd, math};
 use smallvec::smallvec;
@@ -190,7 +191,9 @@ fn shape_leaky(s: &mut Shapes<'_>) -> Result<()> {
     {
         let channels = x.dim(n.min(2).saturating_sub(1));
         match (s.ins[1].known(), channels) {
-            (None, Some(c)) => s.want(1, &[c])?,
+            (None, Some(c)) if s.ins[1].sizes().is_none() => s.want(1, &[c])?,
+            // One for all channels, or one for each.
+            (None, _) if s.ins[1].sizes().is_some() => s.want_partial(1, &Partial::of_ndim(1))?,
             (Some(g), _) if g.len() != 1 => bail!(Shape, "gamma must have one axis, got {}", show(&g)),
             (Some(g), Some(c)) if g[0] != 1 && g[0] != c => {
                 bail!(Shape, "gamma does not fit the channels, got {}, want (1,) or ({c},)", show(&g))
