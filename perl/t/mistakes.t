@@ -195,6 +195,14 @@ my $net = mx->sym->FullyConnected(mx->sym->var('data'), num_hidden => 3, name =>
     dies_with(sub { $module->init_params(initializer => 'xavierr') }, qr/Cannot find initializer xavierr/, 'a name');
     dies_with(sub { $module->init_params(initializer => {}) }, qr/init_params: initializer got HASH/, 'a hash');
     $module->init_params(initializer => 'one');
+    for my $missing (0, 1) {
+        my %given = (fc_weight => nd->ones([4, 4]), fc_bias => nd->ones([3]));
+        dies_with(
+            sub { $module->set_params(\%given, {}, allow_missing => $missing) },
+            qr/^fc_weight: Shape inconsistant: expected 3,3 vs got 4,4/,
+            "a parameter of another shape, $missing"
+        );
+    }
     is_close(($module->get_params)[0]{fc_weight}, [(1) x 9], 'the name of an initializer will do');
 }
 dies_with(sub { mx->viz->print_summary('x') }, qr/visualization: got x, want an AI::MXNet::Symbol/, 'no symbol');

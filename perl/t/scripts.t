@@ -164,6 +164,24 @@ package Normed {
     is($symbol->tojson, $net->tojson, 'and the symbol');
 }
 
+{
+    my $net = mx->sym->FullyConnected(mx->sym->var('data'), num_hidden => 2, name => 'fc');
+    my $watched = sub {
+        my $module = mx->mod->Module($net, label_names => undef);
+        $module->bind(data_shapes => [['data', [2, 3]]]);
+        $module->init_params;
+        my $monitor = mx->mon->Monitor(1);
+        $module->install_monitor($monitor);
+        $monitor->tic;
+        $module->forward(mx->io->DataBatch(data => [nd->ones([2, 3])]), is_train => 0);
+        return scalar @{ $monitor->toc };
+    };
+    is($watched->(), 4, 'a monitor sees a module');
+    my ($live) = AI::MXNet::Keshi::memory();
+    $watched->() for 1 .. 5;
+    is((AI::MXNet::Keshi::memory())[0], $live, 'and goes with it');
+}
+
 # -- modules of Perl that are loaded before AI::MXNet
 
 for my $class (qw(Module RNN Symbol Executor Gluon::NN Gluon::Loss IO KVStore RecordIO TestUtils Optimizer Metric)) {

@@ -144,6 +144,8 @@ sub copy_params_from
             my $array = $own->{$name};
             if (defined $array) {
                 my $value = $params->{$name};
+                my ($want, $got) = map { join ',', @{ $_->shape } } $array, $value;
+                _fail("$name: Shape inconsistant: expected $want vs got $got") if $want ne $got;
                 $value->astype($array->dtype)->copyto($array);
             } elsif (not $allow_extra) {
                 _fail(qq(Found name "$name" that is not in the arguments));

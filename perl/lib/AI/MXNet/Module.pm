@@ -287,6 +287,8 @@ sub init_params
         my ($name, $array, $from) = @_;
         if (defined $from and defined $from->{$name}) {
             my $value = $from->{$name};
+            my ($want, $got) = map { join ',', @{ $_->shape } } $array, $value;
+            _fail("$name: Shape inconsistant: expected $want vs got $got") if $want ne $got;
             $value->astype($array->dtype)->copyto($array) if $value->handle != $array->handle;
             return;
         }

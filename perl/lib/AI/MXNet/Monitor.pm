@@ -4,7 +4,7 @@ use strict;
 use warnings;
 use AI::MXNet::Keshi;
 use AI::MXNet::Logging;
-use Scalar::Util qw(blessed);
+use Scalar::Util qw(blessed weaken);
 use Mouse;
 
 # Looks at what an executor computes: a statistic of each output of each node, and of its arguments and states.
@@ -41,7 +41,8 @@ sub stat_helper
 sub install
 {
     my ($self, $executor) = @_;
-    $executor->set_monitor_callback(sub { $self->stat_helper(@_) });
+    weaken(my $monitor = $self);    # which holds the executor
+    $executor->set_monitor_callback(sub { $monitor->stat_helper(@_) if $monitor });
     push @{ $self->exes }, $executor;
     return;
 }
