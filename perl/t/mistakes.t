@@ -57,6 +57,24 @@ like($@, qr/Attribute \(width\)/, 'dies as Mouse has it');
     is(@warnings, 0, 'and may look for other arguments itself');
 }
 
+# -- operators
+
+dies_with(
+    sub { $x->sum(axs => 1) },
+    qr/sum: Invalid Parameter format for axis .*'axs' is no name of a parameter; there are axis, keepdims, exclude\)/,
+    'a misspelt parameter'
+);
+dies_with(
+    sub { nd->Activation($x, act_type => 'relu', nam => 1) },
+    qr/Too many positional arguments.*'nam' is no name/,
+    'one too many'
+);
+dies_with(
+    sub { $x->sum(axis => 9) },
+    qr/sum: axis is out of range, got 9, want -2 to 1 for 2 axes at/,
+    'a value that is wrong'
+);
+
 # -- blocks
 
 dies_with(sub { nn->Dense(4)->($x) }, qr/Parameter 'dense\d+_weight' has not been initialized/, 'no initialize');

@@ -30,6 +30,7 @@ typedef struct {
     int64_t ints[CALL_INTS];    /* room for short tuples */
     KsArray *few_inputs[CALL_INPUTS], *few_named[CALL_INPUTS];
     SV *out;
+    SV *stray;                  /* a text that stands where a name would, and is none */
 } Call;
 
 static Operator *keshi_operators;
@@ -273,6 +274,24 @@ static bool keshi_named_arg(pTHX_ Call *call, SV *key, SV *value)
     return n == 4 && memEQ(s, "name", 4);
 }
 
+static const char *keshi_known_params(pTHX_ const Operator *op)
+{
+    SV *known = sv_2mortal(newSVpvs(""));
+    uint32_t i;
+    for (i = 0; i < op->num_params; i++)
+        sv_catpvf(known, "%s%s", i ? ", " : "", op->params[i].s);
+    return SvPV_nolen(known);
+}
+
+/* What to say of the stray text behind an error that it may have caused. */
+static const char *keshi_stray(pTHX_ const Call *call)
+{
+    if (!call->stray)
+        return "";
+    return SvPV_nolen(sv_2mortal(newSVpvf(" ('%" SVf "' is no name of a parameter; there are %s)", SVfARG(call->stray),
+                                          call->op->num_params ? keshi_known_params(aTHX_ call->op) : "none")));
+}
+
 static void keshi_hash_args(pTHX_ Call *call, HV *hv)
 {
     HE *entry;
@@ -280,14 +299,9 @@ static void keshi_hash_args(pTHX_ Call *call, HV *hv)
     while ((entry = hv_iternext(hv))) {
         SV *key = hv_iterkeysv(entry), *value = hv_iterval(hv, entry);
         /* Operators without parameters take any name and use none, as upstream's do. */
-        if (!keshi_named_arg(aTHX_ call, key, value) && call->op->num_params) {
-            SV *known = sv_2mortal(newSVpvs(""));
-            uint32_t i;
-            for (i = 0; i < call->op->num_params; i++)
-                sv_catpvf(known, "%s%s", i ? ", " : "", call->op->params[i].s);
+        if (!keshi_named_arg(aTHX_ call, key, value) && call->op->num_params)
             keshi_fail(aTHX_ "%s: Cannot find argument '%s', possible arguments: %s", call->op->name, SvPV_nolen(key),
-                       SvPV_nolen(known));
-        }
+                       keshi_known_params(aTHX_ call->op));
     }
 }
 
@@ -312,8 +326,8 @@ static void keshi_positional_arg(pTHX_ Call *call, SV *sv)
         keshi_fail(aTHX_ "%s: input %u got %s, want an AI::MXNet::NDArray", call->op->name, (unsigned)call->num_inputs,
                    keshi_kind(aTHX_ sv));
     if (call->num_positional >= call->op->num_params)
-        keshi_fail(aTHX_ "%s: Too many positional arguments: got %s, and all %u parameters have a value or there are none",
-                   call->op->name, keshi_kind(aTHX_ sv), (unsigned)call->op->num_params);
+        keshi_fail(aTHX_ "%s: Too many positional arguments: got %s, and all %u parameters have a value or there are none%s",
+                   call->op->name, keshi_kind(aTHX_ sv), (unsigned)call->op->num_params, keshi_stray(aTHX_ call));
     keshi_set_param(aTHX_ call, call->num_positional++, sv);
 }
 
@@ -380,8 +394,11 @@ static SV *keshi_run(pTHX_ Call *call)
     while (ks_op_invoke(call->op->op, call->num_inputs, call->inputs, call->num_params, call->index, call->values, given,
                         capacity, outputs, &count) != 0) {
         KsArray **more;
-        if (count <= capacity)
+        if (count <= capacity) {
+            if (call->stray && strstr(ks_last_error(), "Invalid Parameter"))
+                keshi_fail(aTHX_ "%s%s", ks_last_error(), keshi_stray(aTHX_ call));
             keshi_fail_last(aTHX);
+        }
         more = (KsArray **)keshi_scratch(aTHX_ count * sizeof *more);
         Copy(outputs, more, given, KsArray *);
         capacity = count;
@@ -419,6 +436,7 @@ static void keshi_begin_call(pTHX_ Call *call, const Operator *op, size_t most_i
     call->num_positional = 0;
     call->num_ints = 0;
     call->out = NULL;
+    call->stray = NULL;
 }
 
 /* Whether one of the arguments is a sparse array, directly or in a trailing hash or a list. */
@@ -518,6 +536,8 @@ XS_INTERNAL(keshi_operator_method)
             if (!SvOK(key) || !keshi_named_arg(aTHX_ &call, key, value)) {
                 ST(kept - 1) = value;
                 ST(kept - 2) = key;
+                if (SvPOK(key) && isIDFIRST(*SvPVX(key)))
+                    call.stray = key;
                 kept -= 2;
             }
         }
