@@ -274,6 +274,9 @@ pub(crate) fn awake() -> bool {
     thread_local! {
         static ASKED: Cell<Option<Instant>> = const { Cell::new(None) };
     }
+    if alone() {
+        return false;
+    }
     // SAFETY: what was stored is leaked, never freed.
     if unsafe { POOL.load(Acquire).as_ref() }.is_some_and(|p| p.awake.load(Relaxed) > 0) {
         return true;
@@ -323,6 +326,12 @@ pub(crate) fn with_threads<R>(n: usize, f: impl FnOnce() -> R) -> R {
 mod tests {
     use super::*;
     use crate::simd::available;
+
+    #[test]
+    fn a_lone_thread_wakes_nobody() {
+        with_threads(2, || assert_eq!(total(1000, 10), 500_500));
+        with_threads(1, || assert!((0..3).all(|_| !awake())));
+    }
 
     fn total(n: usize, chunk: usize) -> usize {
         let sum = AtomicUsize::new(0);
