@@ -336,4 +336,63 @@ for my $name (qw(sgd nag signum adam adagrad rmsprop adadelta ftrl ftml adamax n
     is($other->states->{3}->context, 'cpu(1)', 'a restored state moves to its weight');
 }
 
+# Many parameters in one call take the same steps as one by one.
+{
+
+    package OneByOne;
+    use Mouse;
+    extends 'AI::MXNet::SGD';
+    sub update { my ($self, @args) = @_; return $self->SUPER::update(@args) }
+    __PACKAGE__->register;
+}
+
+sub trained
+{
+    my ($optimizer, %with) = @_;
+    mx->random->seed(11);
+    my $net = mx->gluon->nn->HybridSequential(prefix => 'alike_');
+    $net->name_scope(
+        sub {
+            $net->add($_) for map { mx->gluon->nn->Dense($_) } 3, 2;
+        }
+    );
+    $net->initialize(mx->init->Xavier);
+    my $x = mx->nd->array([[1, -2, 0.5], [0.25, 3, -1]]);
+    $net->($x);
+    my @params = $net->collect_params->values;
+    $params[0]->lr_mult(3);
+    $params[1]->wd_mult(0);
+    my $trainer = mx->gluon->Trainer($net->collect_params, $optimizer, { learning_rate => 0.05, wd => 0.1, %with });
+    for my $t (1 .. 4) {
+        my $loss;
+        mx->autograd->record(sub { $loss = ($net->($x)**2)->sum });
+        $loss->backward;
+        $trainer->set_learning_rate(0.02) if $t == 3;
+        $trainer->step(2);
+        $params[2]->wd_mult(0.5) if $t == 2;
+    }
+    return ([map { $_->data->aspdl->unpdl } @params], $trainer->{_optimizer}->num_update);
+}
+
+for my $with ([], [momentum => 0.9], [clip_gradient => 0.01], [momentum => 0.9, begin_num_update => 7]) {
+    my ($weights, $count) = trained('sgd', @$with);
+    my ($want, $steps) = trained('onebyone', @$with);
+    is_deeply $weights, $want, "@$with: together as one by one";
+    is $count, $steps, "@$with: and as many steps";
+}
+
+# What is unusual among many is left to the usual way.
+{
+    my $optimizer = mx->optimizer->create('sgd', learning_rate => 0.5, wd => 0);
+    my @weights = map { mx->nd->ones([2]) } 1 .. 3;
+    my @grads = map { mx->nd->array([$_, -$_]) } 1 .. 3;
+    $optimizer->param_dict({ 0 => mx->gluon->Parameter('p', shape => [2], lr_mult => 2) });
+    $optimizer->update_all([0 .. 2], \@weights, \@grads, [undef, undef, undef]);
+    is_deeply [map { $_->aspdl->unpdl } @weights], [[0, 2], [0, 2], [-0.5, 2.5]], 'a parameter that only one has';
+    $optimizer->param_dict({ map { $_ => mx->gluon->Parameter("p$_", shape => [2]) } 0 .. 2 });
+    ok !eval { $optimizer->update_all([0 .. 2], \@weights, [@grads[0, 1], mx->nd->ones([3])], [(undef) x 3]); 1 },
+        'a gradient of another shape';
+    like $@, qr/sgd_update.*at \S+optimizer\.t line/s, 'is an error that says where';
+}
+
 done_testing;

@@ -74,3 +74,68 @@ CODE:
         for (k = 1; k < count; k++)
             ks_array_free(outputs[k]);
     }
+
+ # The step that most programs take: one operator for all, whose weights, gradients and states (one each, or none) are plain arrays of
+ # parameters, at a fixed rate: update_alike($operator, \%constants, \%optimizer, \@indices, \@weights, \@grads, \@states). False, with
+ # nothing done, where it is not so.
+bool
+update_alike(const char *name, HV *constants, HV *optimizer, AV *indices, AV *weights, AV *grads, AV *states)
+CODE:
+    const Operator *op = keshi_operator_named(aTHX_ name);
+    SV *counts = HELD(optimizer, "_index_update_count"), *params = HELD(optimizer, "param_dict");
+    SV *lr = HELD(optimizer, "lr"), *wd = HELD(optimizer, "wd"), *first = HELD(optimizer, "begin_num_update");
+    SV *last = HELD(optimizer, "num_update"), *rate = newSVpvs_flags("lr", SVs_TEMP), *decay = newSVpvs_flags("wd", SVs_TEMP);
+    size_t n = av_count(indices), each = 2, i;
+    KsArray **arrays = (KsArray **)keshi_scratch(aTHX_ 3 * n * sizeof *arrays);
+    NV *numbers = (NV *)keshi_scratch(aTHX_ 2 * n * sizeof *numbers);
+    IV most;
+    Call call;
+    uint32_t num_constants;
+    size_t num_ints;
+    if (!counts || !params || !lr || !wd || !first || !last || av_count(weights) != n || av_count(grads) != n || av_count(states) != n)
+        XSRETURN_NO;
+    if (n && SvOK(keshi_element(aTHX_ states, 0)))
+        each = 3;
+    for (i = 0; i < n; i++) {
+        HE *of = hv_fetch_ent((HV *)SvRV(params), keshi_element(aTHX_ indices, i), 0, 0);
+        HV *param = of && SvROK(HeVAL(of)) ? (HV *)SvRV(HeVAL(of)) : NULL;
+        SV *of_lr = param ? HELD(param, "lr_mult") : NULL, *of_wd = param ? HELD(param, "wd_mult") : NULL;
+        SV *state = keshi_element(aTHX_ states, i);
+        KsArray **at = arrays + i * each;
+        if (!of_lr || !of_wd || (each == 2 && SvOK(state)))
+            XSRETURN_NO;
+        at[0] = keshi_plain(aTHX_ keshi_element(aTHX_ weights, i));
+        at[1] = keshi_plain(aTHX_ keshi_element(aTHX_ grads, i));
+        if (each == 3)
+            at[2] = keshi_plain(aTHX_ state);
+        if (!at[0] || !at[1] || !at[each - 1])
+            XSRETURN_NO;
+        numbers[2 * i] = SvNV(lr) * SvNV(of_lr);
+        numbers[2 * i + 1] = SvNV(wd) * SvNV(of_wd);
+    }
+    most = SvIV(last);
+    for (i = 0; i < n; i++) {
+        SV *count = HeVAL(hv_fetch_ent((HV *)SvRV(counts), keshi_element(aTHX_ indices, i), 1, 0));
+        sv_setiv(count, 1 + SvIV(SvOK(count) ? count : first));
+        if (SvIVX(count) > most)
+            most = SvIVX(count);
+    }
+    sv_setiv(last, most);
+    keshi_begin_call(aTHX_ &call, op, 3);
+    keshi_hash_args(aTHX_ &call, constants);
+    num_constants = call.num_params;
+    num_ints = call.num_ints;
+    for (i = 0; i < n; i++) {
+        KsArray *outputs[CALL_OUTPUTS] = { arrays[i * each] };
+        size_t count = 0, k;
+        call.num_params = num_constants;
+        call.num_ints = num_ints;
+        keshi_named_arg(aTHX_ &call, rate, sv_2mortal(newSVnv(numbers[2 * i])));
+        keshi_named_arg(aTHX_ &call, decay, sv_2mortal(newSVnv(numbers[2 * i + 1])));
+        CHECK(ks_op_invoke(op->op, each, arrays + i * each, call.num_params, call.index, call.values, 1, CALL_OUTPUTS, outputs, &count));
+        for (k = 1; k < count; k++)
+            ks_array_free(outputs[k]);
+    }
+    RETVAL = TRUE;
+OUTPUT:
+    RETVAL

@@ -32,12 +32,17 @@ sub _numbers
 # Those of many indices, as a list of lists. Without a scheduler no rate depends on the counts of others.
 my @usual = map { [$_ => __PACKAGE__->can($_)] } qw(_numbers _get_lr _get_wd _update_count);
 
+sub _has_usual_numbers
+{
+    my $self = shift;
+    return !(defined $self->{lr_scheduler} or grep { $self->can($_->[0]) != $_->[1] } @usual);
+}
+
 sub _all_numbers
 {
     my ($self, $indices) = @_;
     return map { [$self->_numbers($_)] } @$indices
-        if defined $self->{lr_scheduler}
-        or grep { $self->can($_->[0]) != $_->[1] } @usual;
+        if not $self->_has_usual_numbers;
     my ($lr, $wd, $first, $last) = @$self{qw(lr wd begin_num_update num_update)};
     my ($counts, $params) = @$self{qw(_index_update_count param_dict)};
     my @numbers;
@@ -75,12 +80,24 @@ sub update
 # Constants that only one of the class's operators has.
 sub _constants_of { return }
 
+# Whether it was one call for all of them, with a state each or none.
+sub _update_alike
+{
+    my ($self, $indices, $weights, $grads, $states) = @_;
+    return 0 if not @$indices or ref $states->[0] eq 'ARRAY' or not $self->_has_usual_numbers;
+    my ($operator, @states) = $self->_operator($states->[0]);
+    return 0 if @states != (defined $states->[0] ? 1 : 0);
+    return AI::MXNet::Keshi::update_alike($operator, { $self->_constants, $self->_constants_of($operator) },
+        $self, $indices, $weights, $grads, $states);
+}
+
 sub update_all
 {
     my ($self, $indices, $weights, $grads, $states) = @_;
     return $self->SUPER::update_all($indices, $weights, $grads, $states)
         if $self->can('update') != \&update
         or $self->{multi_precision} and not $self->_keeps_master;
+    return if $self->_update_alike($indices, $weights, $grads, $states);
     my %calls;
     my @numbers = (grep { ref ne 'AI::MXNet::NDArray' } @$weights, @$grads) ? () : $self->_all_numbers($indices);
     for my $i (0 .. $#$indices) {
