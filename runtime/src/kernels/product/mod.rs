@@ -1,19 +1,20 @@
-//! Products of matrices, over crate `gemm`. This file decides how a product is cut into pieces and which of them run at the same
+//! Products of matrices. This file decides how a product is cut into pieces and which of them run at the same
 //! time; it does so by sizes alone, so that the number of threads does not show in a result.
 
+mod fill;
+mod tiled;
 mod vector;
 
-use super::copy::strided;
-use super::lane::Lane;
 use super::par;
+use super::real;
 use crate::dtype::Elem;
-use crate::storage::{Span, Storage};
-use gemm::Parallelism;
+pub(super) use fill::Fill;
+pub(super) use tiled::single;
 use vector::{Dot, gemv};
 
 /// An element type that products are computed in.
 #[allow(private_bounds)]
-pub trait Real: Lane + Elem + Dot + std::ops::Add<Output = Self> + std::ops::Mul<Output = Self> {}
+pub trait Real: real::Real + Elem + Dot {}
 impl Real for f32 {}
 impl Real for f64 {}
 
@@ -66,11 +67,6 @@ const SMALL: usize = 64 * 64 * 64;
 const TILE: usize = 512;
 /// Depth of a piece where the result is too small to be cut.
 const DEPTH: usize = 8192;
-/// Depth of what is turned at a time, so that scratch is at most a mebibyte (two in float64) for each thread.
-const SLICE: usize = 512;
-/// How often an element must be used, and how many must lie in a row, before turning pays.
-const TURNED: usize = 32;
-
 /// c = alpha · a b + beta · c, for a of m×k, b of k×n, c of m×n. Where beta is 0, c is not read.
 ///
 /// # Safety
@@ -136,10 +132,10 @@ unsafe fn cut<T: Real>(
     if m.max(n) <= TILE / 4 && k > 2 * DEPTH {
         return deep(m, n, k, alpha, a, la, b, lb, beta, c, lc);
     }
-    // Pieces as square as can be, but enough of them.
+    // Rather long than wide, since the right operand is packed for each of them, but enough of them.
     let (mut tm, mut tn) = (m.min(TILE), n.min(TILE));
     while m.div_ceil(tm) * n.div_ceil(tn) < 8 && tm * tn * k > 4 * SMALL {
-        if tm >= tn {
+        if tm > 2 * tn {
             tm = tm.div_ceil(2).next_multiple_of(16)
         } else {
             tn = tn.div_ceil(2).next_multiple_of(16)
@@ -208,82 +204,6 @@ pub unsafe fn gemm_batch<T: Real>(
             unsafe { cut(m, n, k, alpha, a.at(oa), la, b.at(ob), lb, beta, c.at(oc), lc, count == 1) }
         }
     });
-}
-
-/// One piece, or a whole product of which others run at the same time, on this thread. A right operand whose rows lie apart is turned first, a slice of the depth at a time: crate `gemm` is up to
-/// three times slower on it.
-/// # Safety
-/// As [`gemm`].
-#[allow(clippy::too_many_arguments)]
-pub(super) unsafe fn single<T: Real>(
-    m: usize,
-    n: usize,
-    k: usize,
-    alpha: T,
-    a: *const T,
-    la: Layout,
-    b: *const T,
-    lb: Layout,
-    beta: T,
-    c: *mut T,
-    lc: Layout,
-) {
-    let turned = lb.cols != 1 && lb.rows == 1 && m >= TURNED && k >= TURNED;
-    let room = if turned { Storage::new(k.min(SLICE) * n * size_of::<T>()).ok() } else { None };
-    let Some(room) = room else {
-        // SAFETY: the caller's promise.
-        return unsafe { plain(m, n, k, alpha, a, la, b, lb, beta, c, lc) };
-    };
-    for from in (0..k).step_by(SLICE) {
-        let depth = SLICE.min(k - from);
-        let beta = if from == 0 { beta } else { T::from_f64(1.0) };
-        // SAFETY: a slice of both operands; the room is large enough for it.
-        unsafe {
-            let (b, lb) = turn(b.offset(from as isize * lb.rows), depth, n, lb, room.ptr().cast());
-            plain(m, n, depth, alpha, a.offset(from as isize * la.cols), la, b, lb, beta, c, lc);
-        }
-    }
-}
-
-/// A row-major copy of a matrix.
-/// # Safety
-/// All its elements are readable, and there is room for them at `to`.
-unsafe fn turn<T: Real>(x: *const T, rows: usize, cols: usize, l: Layout, to: *mut T) -> (*const T, Layout) {
-    // SAFETY: the spans end with the last element of the matrix.
-    unsafe {
-        let end = (rows - 1) as isize * l.rows + (cols - 1) as isize * l.cols + 1;
-        let from = Span::new(x.cast_mut().cast(), end as usize, T::DTYPE);
-        strided(&[rows, cols], from, 0, &[l.rows, l.cols], Span::new(to.cast(), rows * cols, T::DTYPE));
-    }
-    (to, Layout::of_cols(cols))
-}
-
-/// A product by crate `gemm`, on this thread.
-/// # Safety
-/// As [`gemm`].
-#[allow(clippy::too_many_arguments)]
-unsafe fn plain<T: Real>(
-    m: usize,
-    n: usize,
-    k: usize,
-    alpha: T,
-    a: *const T,
-    la: Layout,
-    b: *const T,
-    lb: Layout,
-    beta: T,
-    c: *mut T,
-    lc: Layout,
-) {
-    let read = beta != T::default();
-    let alone = Parallelism::None;
-    // SAFETY: the caller's promise.
-    unsafe {
-        gemm::gemm(
-            m, n, k, c, lc.cols, lc.rows, read, a, la.cols, la.rows, b, lb.cols, lb.rows, beta, alpha, false,
-            false, false, alone,
-        )
-    }
 }
 
 /// c = beta c.
@@ -407,6 +327,10 @@ mod tests {
             (100, 90, 80),
             (4, 600, 70),
             (600, 4, 70),
+            (8, 64, 300),
+            (40, 320, 33),
+            (300, 70, 270),
+            (35, 280, 530),
             (3, 4, 0),
             (0, 4, 3),
         ] {
@@ -418,5 +342,35 @@ mod tests {
         check(6, 7, 20_000, false, false, 1.0, 0.0);
         check(1, 1, 100_000, false, false, 1.0, 0.0);
         check(3, 4, 0, false, false, 1.0, 0.5);
+    }
+
+    #[test]
+    fn results_lie_anywhere() {
+        for (m, n, k) in [(9, 40, 7), (40, 9, 300), (70, 66, 33)] {
+            let (a, b) = (data(m * k, 1), data(k * n, 2));
+            let layouts = [
+                Layout { rows: 1, cols: m as isize },
+                Layout { rows: 2 * n as isize, cols: 2 },
+                Layout { rows: n as isize + 3, cols: 1 },
+            ];
+            for lc in layouts {
+                for beta in [0.0, 2.0] {
+                    let mut c = data(3 * m * n + 3 * m, 3);
+                    let before = c.clone();
+                    let (la, lb) = (Layout::of_cols(k), Layout::of_cols(n));
+                    // SAFETY: the vectors hold the matrices.
+                    unsafe { gemm(m, n, k, 1.0, a.as_ptr(), la, b.as_ptr(), lb, beta, c.as_mut_ptr(), lc) };
+                    let mut want = before.clone();
+                    for i in 0..m {
+                        for j in 0..n {
+                            let at = i * lc.rows as usize + j * lc.cols as usize;
+                            let dot: f64 = (0..k).map(|p| a[i * k + p] * b[p * n + j]).sum();
+                            want[at] = dot + beta * before[at];
+                        }
+                    }
+                    assert_eq!(c, want, "{m} {n} {k} {lc:?} {beta}");
+                }
+            }
+        }
     }
 }

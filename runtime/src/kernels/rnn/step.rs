@@ -7,7 +7,7 @@ use super::{Num, Scratch};
 use crate::error::Result;
 use crate::kernels::lane::Lane;
 use crate::kernels::par;
-use crate::kernels::product::{Layout, Shared, gemm};
+use crate::kernels::product::{Fill, Layout, Shared, gemm};
 use crate::simd::{Level, MAX_LANES, Simd, Work, level};
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -189,53 +189,6 @@ fn shape(gates: usize) -> (usize, usize) {
     match gates {
         1 => (4, 4),
         gates => (1, gates),
-    }
-}
-
-/// Fills the panel of the units from `unit` on.
-struct Fill<T> {
-    from: Shared<T>,
-    layout: Layout,
-    to: Shared<T>,
-    depth: usize,
-    units: usize,
-    gates: usize,
-    unit: usize,
-    span: usize,
-}
-
-impl<T: Num> Work for Fill<T> {
-    type Out = ();
-    #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        let (lanes, depth) = (T::count::<S>(), self.depth);
-        let width = self.gates * self.span * lanes;
-        for v in 0..self.gates * self.span {
-            let unit = self.unit + v % self.span * lanes;
-            let here = lanes.min(self.units.saturating_sub(unit));
-            let column = (v / self.span * self.units + unit) as isize * self.layout.cols;
-            // Whole blocks where a unit's elements lie one after another, then what remains.
-            let turned = if self.layout.rows == 1 && here == lanes { depth / lanes * lanes } else { 0 };
-            // SAFETY: elements of the matrix, and of the panel, which is this call's alone.
-            unsafe {
-                for k in (0..turned).step_by(lanes) {
-                    let to = self.to.at((k * width + v * lanes) as isize);
-                    T::turn(s, self.from.at(column + k as isize), self.layout.cols as usize, to, width);
-                }
-                for k in turned..depth {
-                    let from = self.from.at(column + k as isize * self.layout.rows);
-                    let to = self.to.at((k * width + v * lanes) as isize);
-                    if self.layout.cols == 1 && here == lanes {
-                        T::store(s, to, T::load(s, from), false);
-                        continue;
-                    }
-                    for i in 0..lanes {
-                        *to.add(i) =
-                            if i < here { *from.offset(i as isize * self.layout.cols) } else { T::default() };
-                    }
-                }
-            }
-        }
     }
 }
 
