@@ -10,16 +10,18 @@ use AI::MXNet qw(mx);
 my $json = JSON::PP->new;
 
 sub shape { my $text = shift; $text eq '?' ? [] : [split /x/, $text] }
-sub text  { my $dims = shift; @{ $dims || [] } ? join('x', @$dims) : '?' }
+sub text { my $dims = shift; @{ $dims || [] } ? join('x', @$dims) : '?' }
 
 # Whether one shape knows all that the other does.
-sub covers {
+sub covers
+{
     my ($knows, $less) = @_;
     !@$less || (@$knows == @$less && all { $less->[$_] == 0 || $knows->[$_] == $less->[$_] } 0 .. $#$less);
 }
 
 # A graph of one call; an output of which something is known is added to a variable of that shape.
-sub graph {
+sub graph
+{
     my ($op, $attrs, $ins, $given) = @_;
     my @nodes = map { +{ op => 'null', name => "i$_", inputs => [] } } 0 .. $ins - 1;
     push @nodes, { op => $op, name => 'op', attrs => $attrs, inputs => [map { [$_, 0, 0] } 0 .. $ins - 1] };
@@ -31,12 +33,16 @@ sub graph {
         push @heads, [$#nodes, 0, 0];
     }
     my @args = grep { $nodes[$_]{op} eq 'null' } 0 .. $#nodes;
-    return mx->sym->load_json($json->encode(
-        { nodes => \@nodes, arg_nodes => \@args, heads => \@heads, attrs => { mxnet_version => [int => 10901] } }));
+    return mx->sym->load_json(
+        $json->encode(
+            { nodes => \@nodes, arg_nodes => \@args, heads => \@heads, attrs => { mxnet_version => [int => 10901] } }
+        )
+    );
 }
 
 # What is inferred, of the inputs and then of the outputs.
-sub inferred {
+sub inferred
+{
     my ($op, $attrs, $ins, $given) = @_;
     my $graph = graph($op, $attrs, $ins, $given);
     my @names = map { $_ < $ins ? "i$_" : 'o' . ($_ - $ins) } 0 .. $#$given;
@@ -52,7 +58,9 @@ while (<$file>) {
     next if /^#/;
     chomp;
     my ($op, $attrs, $ins, @columns) = split /\t/;
-    my ($given, $want, $fits) = map { [map { shape($_) } split / /] } @columns;
+    my ($given, $want, $fits) = map {
+        [map { shape($_) } split / /]
+    } @columns;
     my $got = eval { inferred($op, $attrs eq '-' ? {} : $json->decode($attrs), $ins, $given) };
     my $title = "$op $attrs of $columns[0]";
     ok($got, $title) or diag($@), next;
