@@ -9,7 +9,7 @@ use super::par;
 use super::real;
 use crate::dtype::Elem;
 pub(super) use fill::Fill;
-pub(super) use tiled::single;
+pub(super) use tiled::Product;
 use vector::{Dot, gemv};
 
 /// An element type that products are computed in.
@@ -67,6 +67,7 @@ const SMALL: usize = 64 * 64 * 64;
 const TILE: usize = 512;
 /// Depth of a piece where the result is too small to be cut.
 const DEPTH: usize = 8192;
+
 /// c = alpha · a b + beta · c, for a of m×k, b of k×n, c of m×n. Where beta is 0, c is not read.
 ///
 /// # Safety
@@ -86,28 +87,15 @@ pub unsafe fn gemm<T: Real>(
     lc: Layout,
 ) {
     // SAFETY: the caller's promise.
-    unsafe { cut(m, n, k, alpha, a, la, b, lb, beta, c, lc, true) }
+    unsafe { cut(Product { m, n, k, alpha, a, la, b, lb, beta, c, lc }, true) }
 }
 
 /// The same; one of many products need not be cut in `halves` where it is small.
 ///
 /// # Safety
 /// As [`fn@gemm`].
-#[allow(clippy::too_many_arguments)]
-unsafe fn cut<T: Real>(
-    m: usize,
-    n: usize,
-    k: usize,
-    alpha: T,
-    a: *const T,
-    la: Layout,
-    b: *const T,
-    lb: Layout,
-    beta: T,
-    c: *mut T,
-    lc: Layout,
-    halves: bool,
-) {
+unsafe fn cut<T: Real>(product: Product<T>, halves: bool) {
+    let Product { m, n, k, alpha, a, la, b, lb, beta, c, lc } = product;
     if m == 0 || n == 0 {
         return;
     }
@@ -127,10 +115,11 @@ unsafe fn cut<T: Real>(
     let work = m.saturating_mul(n).saturating_mul(k);
     if work <= SMALL {
         // SAFETY: the three matrices, whole.
-        return unsafe { single(m, n, k, alpha, a.0, la, b.0, lb, beta, c.0, lc) };
+        return unsafe { product.single() };
     }
     if m.max(n) <= TILE / 4 && k > 2 * DEPTH {
-        return deep(m, n, k, alpha, a, la, b, lb, beta, c, lc);
+        // SAFETY: the caller's promise.
+        return unsafe { deep(product) };
     }
     // Rather long than wide, since the right operand is packed for each of them, but enough of them.
     let (mut tm, mut tn) = (m.min(TILE), n.min(TILE));
@@ -153,22 +142,10 @@ unsafe fn cut<T: Real>(
         for tile in r {
             let (i, j) = (tile % down * tm, tile / down * tn);
             let (rows, cols) = (tm.min(m - i), tn.min(n - j));
+            let (a, b) = (a.at(i as isize * la.rows), b.at(j as isize * lb.cols));
+            let c = c.at(i as isize * lc.rows + j as isize * lc.cols);
             // SAFETY: the tile lies inside the three matrices, and no two write the same element.
-            unsafe {
-                single(
-                    rows,
-                    cols,
-                    k,
-                    alpha,
-                    a.at(i as isize * la.rows),
-                    la,
-                    b.at(j as isize * lb.cols),
-                    lb,
-                    beta,
-                    c.at(i as isize * lc.rows + j as isize * lc.cols),
-                    lc,
-                )
-            }
+            unsafe { Product { m: rows, n: cols, k, alpha, a, la, b, lb, beta, c, lc }.single() }
         }
     };
     let count = down * n.div_ceil(tn);
@@ -200,8 +177,9 @@ pub unsafe fn gemm_batch<T: Real>(
     par::chunks(count, each, |_, r| {
         for i in r {
             let [oa, ob, oc] = place(i);
+            let (a, b, c) = (a.at(oa), b.at(ob), c.at(oc));
             // SAFETY: the caller's promise.
-            unsafe { cut(m, n, k, alpha, a.at(oa), la, b.at(ob), lb, beta, c.at(oc), lc, count == 1) }
+            unsafe { cut(Product { m, n, k, alpha, a, la, b, lb, beta, c, lc }, count == 1) }
         }
     });
 }
@@ -222,20 +200,11 @@ unsafe fn scale<T: Real>(m: usize, n: usize, beta: T, c: *mut T, lc: Layout) {
 }
 
 /// A small result from long rows: cut along the depth, summed in order.
-#[allow(clippy::too_many_arguments)]
-fn deep<T: Real>(
-    m: usize,
-    n: usize,
-    k: usize,
-    alpha: T,
-    a: Shared<T>,
-    la: Layout,
-    b: Shared<T>,
-    lb: Layout,
-    beta: T,
-    c: Shared<T>,
-    lc: Layout,
-) {
+/// # Safety
+/// As [`fn@gemm`].
+unsafe fn deep<T: Real>(product: Product<T>) {
+    let Product { m, n, k, alpha, a, la, b, lb, beta, c, lc } = product;
+    let (a, b, c) = (Shared(a.cast_mut()), Shared(b.cast_mut()), Shared(c));
     let depth = DEPTH.max(k.div_ceil(32));
     let mut parts = vec![T::default(); m * n * k.div_ceil(depth)];
     let to = Shared(parts.as_mut_ptr());
@@ -244,8 +213,8 @@ fn deep<T: Real>(
         let part = to.at((i * m * n) as isize);
         // SAFETY: a slice of the depth; each has its own part.
         unsafe {
-            let (a, b) = (a.at(from * la.cols), b.at(from * lb.rows));
-            single(m, n, r.len(), alpha, a, la, b, lb, T::default(), part, Layout::of_cols(n));
+            let (a, b, k, beta) = (a.at(from * la.cols), b.at(from * lb.rows), r.len(), T::default());
+            Product { m, n, k, alpha, a, la, b, lb, beta, c: part, lc: Layout::of_cols(n) }.single();
         }
     });
     for i in 0..m {

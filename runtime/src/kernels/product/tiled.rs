@@ -23,53 +23,44 @@ const MANY: usize = 32;
 /// Distance of neighbours up to which an operand is read where it lies.
 const NEAR: isize = 256;
 
-/// c = alpha · a b + beta · c, for a of m×k, b of k×n, c of m×n. Where beta is 0, c is not read.
-/// # Safety
-/// As [`gemm`](super::gemm).
-#[allow(clippy::too_many_arguments)]
-pub(in crate::kernels) unsafe fn single<T: Real>(
-    m: usize,
-    n: usize,
-    k: usize,
-    alpha: T,
-    a: *const T,
-    la: Layout,
-    b: *const T,
-    lb: Layout,
-    beta: T,
-    c: *mut T,
-    lc: Layout,
-) {
-    // Vectors lie along the columns: where these lie apart or are few, the other way round.
-    if (lc.cols != 1 && lc.rows == 1) || (n < MAX_LANES && m > 2 * n && lc.rows != 1) {
-        let turned =
-            Product { m: n, n: m, k, alpha, a: b, la: lb.t(), b: a, lb: la.t(), beta, c, lc: lc.t() };
-        // SAFETY: the caller's promise; the same matrices, transposed.
-        return unsafe { turned.run() };
-    }
-    // SAFETY: the caller's promise.
-    unsafe { Product { m, n, k, alpha, a, la, b, lb, beta, c, lc }.run() }
-}
-
+/// `c = alpha · a b + beta · c`, for a of m×k, b of k×n, c of m×n. Where beta is 0, c is not read.
 #[derive(Clone, Copy)]
-struct Product<T> {
-    m: usize,
-    n: usize,
-    k: usize,
-    alpha: T,
-    a: *const T,
-    la: Layout,
-    b: *const T,
-    lb: Layout,
-    beta: T,
-    c: *mut T,
-    lc: Layout,
+pub(in crate::kernels) struct Product<T> {
+    pub m: usize,
+    pub n: usize,
+    pub k: usize,
+    pub alpha: T,
+    pub a: *const T,
+    pub la: Layout,
+    pub b: *const T,
+    pub lb: Layout,
+    pub beta: T,
+    pub c: *mut T,
+    pub lc: Layout,
 }
 
 impl<T: Real> Product<T> {
+    /// All of it on this thread.
+    /// # Safety
+    /// As [`gemm`](super::gemm).
+    pub unsafe fn single(self) {
+        let Product { m, n, k, alpha, a, la, b, lb, beta, c, lc } = self;
+        // Vectors lie along the columns: where these lie apart or are few, the other way round.
+        let around = (lc.cols != 1 && lc.rows == 1) || (n < MAX_LANES && m > 2 * n && lc.rows != 1);
+        // SAFETY: the caller's promise; the same matrices, transposed.
+        unsafe {
+            if around {
+                let (a, la, b, lb) = (b, lb.t(), a, la.t());
+                Product { m: n, n: m, k, alpha, a, la, b, lb, beta, c, lc: lc.t() }.by_slices();
+            } else {
+                self.by_slices();
+            }
+        }
+    }
+
     /// # Safety
     /// The matrices are what they are said to be.
-    unsafe fn run(self) {
+    unsafe fn by_slices(self) {
         let level = level();
         // Columns of the left operand that lie far apart are brought together: a tile reads a few elements of each.
         let apart = self.la.cols > NEAR && self.la.rows == 1 && self.n > PANEL / SLICE && self.m > 1;

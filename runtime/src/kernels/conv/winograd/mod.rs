@@ -24,7 +24,7 @@ use super::scratch::Scratch;
 use super::{Conv, Pass, Place};
 use crate::error::{Error, Result};
 use crate::kernels::par;
-use crate::kernels::product::{self, Layout, Shared};
+use crate::kernels::product::{self, Layout, Product, Shared};
 use crate::kernels::real::Real;
 use crate::simd::{MAX_LANES, Simd, Work, level};
 use std::ops::Range;
@@ -196,19 +196,20 @@ pub(super) unsafe fn run<T: Real + product::Real>(
                             level.run(Split { f: &f, from, lines, to, apart, buffer });
                         }
                         for p in 0..PLACES {
-                            product::single(
-                                f.rows,
-                                tiles,
-                                f.depth,
-                                T::from_f64(1.0),
-                                packed.at(((group * PLACES + p) * f.rows * f.depth) as isize),
-                                Layout::of_cols(f.depth),
-                                v.add(p * f.depth * pitch),
-                                Layout::of_cols(pitch),
-                                T::default(),
-                                m.add(p * f.rows * pitch),
-                                Layout::of_cols(pitch),
-                            );
+                            Product {
+                                m: f.rows,
+                                n: tiles,
+                                k: f.depth,
+                                alpha: T::from_f64(1.0),
+                                a: packed.at(((group * PLACES + p) * f.rows * f.depth) as isize),
+                                la: Layout::of_cols(f.depth),
+                                b: v.add(p * f.depth * pitch),
+                                lb: Layout::of_cols(pitch),
+                                beta: T::default(),
+                                c: m.add(p * f.rows * pitch),
+                                lc: Layout::of_cols(pitch),
+                            }
+                            .single();
                         }
                         for row in 0..f.rows {
                             let channel = group * f.rows + row;
@@ -272,19 +273,20 @@ pub(super) unsafe fn weights<T: Real + product::Real>(
                             }
                             let beta = T::from_f64(if block == part * each { 0.0 } else { 1.0 });
                             for p in 0..PLACES {
-                                product::single(
-                                    f.rows,
-                                    f.depth,
-                                    tiles,
-                                    T::from_f64(1.0),
-                                    m.add(p * f.rows * pitch),
-                                    Layout::of_cols(pitch),
-                                    v.add(p * f.depth * pitch),
-                                    Layout::of_cols(pitch).t(),
+                                Product {
+                                    m: f.rows,
+                                    n: f.depth,
+                                    k: tiles,
+                                    alpha: T::from_f64(1.0),
+                                    a: m.add(p * f.rows * pitch),
+                                    la: Layout::of_cols(pitch),
+                                    b: v.add(p * f.depth * pitch),
+                                    lb: Layout::of_cols(pitch).t(),
                                     beta,
-                                    sums.add(p * f.rows * f.depth),
-                                    Layout::of_cols(f.depth),
-                                );
+                                    c: sums.add(p * f.rows * f.depth),
+                                    lc: Layout::of_cols(f.depth),
+                                }
+                                .single();
                             }
                         }
                     }
