@@ -71,6 +71,8 @@ The symbol, its arguments, and its auxiliary states, the last two by name, as ha
 =back
 
 The operators of the model zoo go both ways, and those of many other networks: convolutions, pooling, dense layers, normalizations,
-activations, arithmetic, reductions, embeddings, and what changes shapes. Recurrent layers (C<RNN>) are exported only.
+activations, arithmetic, reductions, embeddings, what changes shapes, and recurrent layers (C<RNN>): LSTM, GRU and plain ones, forward,
+reverse or both ways, with or without states to begin with and lengths of sequences. A GRU that is read must apply its reset gate behind
+the product (C<linear_before_reset>), as C<RNN> does; attributes that C<RNN> lacks are an error that names them.
 
 =cut

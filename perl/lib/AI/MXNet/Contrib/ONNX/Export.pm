@@ -4,6 +4,7 @@ use strict;
 use warnings;
 use AI::MXNet::Keshi;
 use AI::MXNet::Base qw(DTYPE_STR_TO_MX);
+use AI::MXNet::Contrib::ONNX::Recurrent;
 use AI::MXNet::Symbol;
 use JSON::PP ();
 use List::Util ();
@@ -58,15 +59,34 @@ sub _tensor
 }
 
 # A tensor of the file's own.
-sub constant
+sub tensor
 {
-    my ($self, $name, $values, $shape, $dtype) = @_;
-    my $array = AI::MXNet::NDArray->array($values, dtype => $dtype);
+    my ($self, $name, $array, $shape) = @_;
     push @{ $self->{tensors} }, _tensor($name, $array, $shape);
     return $name;
 }
 
+sub constant
+{
+    my ($self, $name, $values, $shape, $dtype) = @_;
+    return $self->tensor($name, AI::MXNet::NDArray->array($values, dtype => $dtype), $shape);
+}
+
 sub whole { my ($self, $name, @values) = @_; return $self->constant($name, \@values, [scalar @values], 'int64') }
+
+sub cast
+{
+    my ($self, $input, $name, $dtype) = @_;
+    return $self->add('Cast', [$input], $name, to => _type($name, $dtype));
+}
+
+# A part of one axis.
+sub slice
+{
+    my ($self, $input, $name, $axis, $begin, $end) = @_;
+    my @bounds = map { $self->whole("${name}_$_->[0]", $_->[1]) } [starts => $begin], [ends => $end], [axes => $axis];
+    return $self->add('Slice', [$input, @bounds], $name);
+}
 
 # -- attributes of MXNet's nodes, which are texts
 
@@ -153,8 +173,9 @@ sub _leaky
     return $self->add('Selu', [$n->{inputs}[0]], $n->{name}) if $type eq 'selu';
     _fail("export_model: LeakyReLU $n->{name} with act_type $type is not supported") if $type ne 'prelu';
     my $gamma = $self->{params}{ $n->{inputs}[1] } // _fail("export_model: LeakyReLU $n->{name} computes its slope");
-    push @{ $self->{tensors} }, _tensor("$n->{name}_slope", $gamma, [$gamma->size, 1, 1]);
-    return $self->add('PRelu', [$n->{inputs}[0], "$n->{name}_slope"], $n->{name});
+    my $slopes =
+        $self->tensor("$n->{name}_slope", $gamma, [$gamma->size, (1) x (@{ $self->shape_of($n->{inputs}[0]) } - 2)]);
+    return $self->add('PRelu', [$n->{inputs}[0], $slopes], $n->{name});
 }
 
 sub _dense
@@ -228,10 +249,7 @@ sub _slice_axis
 {
     my ($self, $n) = @_;
     my ($axis, $begin, $end) = @{ $n->{p} }{qw(axis begin end)};
-    $end = 2**31 - 1 if not _defined_number($end);
-    my @bounds = map { $self->whole("$n->{name}_$_->[0]", $_->[1]) } [starts => $begin], [ends => $end],
-        [axes => $axis];
-    return $self->add('Slice', [$n->{inputs}[0], @bounds], $n->{name});
+    return $self->slice($n->{inputs}[0], $n->{name}, $axis, $begin, _defined_number($end) ? $end : 2**31 - 1);
 }
 
 sub _clip
@@ -253,10 +271,8 @@ sub _dot
     return $self->add('MatMul', \@sides, $n->{name});
 }
 
-# -- recurrent networks
-
 # The numbers of a value that depends on parameters alone.
-sub _known
+sub known
 {
     my ($self, $name) = @_;
     return $self->{params}{$name} if $self->{params}{$name};
@@ -267,89 +283,12 @@ sub _known
     return $symbol->eval(args => { map { $_ => $self->{params}{$_} } @names })->[0];
 }
 
-# By mode: ONNX's operator, its gates by their places among MXNet's, activations, other attributes.
-my %RECURRENT = (
-    lstm => ['LSTM', [0, 3, 1, 2], [qw(Sigmoid Tanh Tanh)]],
-    gru => ['GRU', [1, 0, 2], [qw(Sigmoid Tanh)], linear_before_reset => 1],
-    rnn_tanh => ['RNN', [0], ['Tanh']],
-    rnn_relu => ['RNN', [0], ['Relu']],
-);
-
-# One ONNX node for each layer. The vector holds the weights of all layers and directions, of inputs and of states, then the biases so.
-sub _recurrent
-{
-    my ($self, $n) = @_;
-    my ($p, $name) = @$n{qw(p name)};
-    my ($x, $vector, @states) = @{ $n->{inputs} };
-    my ($op, $order, $activations, %more) = @{ $RECURRENT{ $p->{mode} } };
-    my ($hidden, $layers) = @$p{qw(state_size num_layers)};
-    push @{ $n->{outputs} }, map { "${name}_last$_" } 0 .. $#states if _yes($p->{state_outputs});
-    my $directions = _yes($p->{bidirectional}) ? 2 : 1;
-    for my $refused (qw(projection_size use_sequence_length lstm_state_clip_min)) {
-        _fail("export_model: RNN $name with $refused is not supported")
-            if ($p->{$refused} // '') !~ /^(?:|0|false|none)$/i;
-    }
-    my ($numbers, $at) = ($self->_known($vector), 0);
-    my $rows = @$order * $hidden;
-
-    # The next rows of the vector, gates in ONNX's order.
-    my $take = sub {
-        my $width = shift;
-        my $part = $numbers->slice([$at, $at + $rows * $width - 1])->reshape([scalar @$order, -1]);
-        $at += $rows * $width;
-        return AI::MXNet::NDArray->take($part, AI::MXNet::NDArray->array($order))->reshape([-1]);
-    };
-    my $save = sub {
-        my ($called, $shape, @parts) = @_;
-        my $all = @parts > 1 ? AI::MXNet::NDArray->concat(@parts, dim => 0) : $parts[0];
-        push @{ $self->{tensors} }, _tensor($called, $all, [$directions, @$shape]);
-        return $called;
-    };
-    my ($width) = $self->_shape_of($x)->[2];
-    my @inputs;
-    for my $layer (0 .. $layers - 1) {
-        my (@w, @r);
-        for (1 .. $directions) { push @w, $take->($width); push @r, $take->($hidden) }
-        $inputs[$layer] =
-            [$save->("${name}_w$layer", [$rows, $width], @w), $save->("${name}_r$layer", [$rows, $hidden], @r)];
-        $width = $hidden * $directions;
-    }
-    my @last;
-    for my $layer (0 .. $layers - 1) {
-        my @b = map { $take->(1) } 1 .. 2 * $directions;
-        my $here = "${name}_layer$layer";
-        my @begin = map { $self->_rows_of($_, $layer * $directions, $directions, "${here}_$_") } @states;
-        my @outputs = map { "${here}_$_" } qw(y h c) [0 .. @states];
-        $self->add(
-            $op, [$x, @{ $inputs[$layer] }, $save->("${name}_b$layer", [2 * $rows], @b), '', @begin], \@outputs,
-            hidden_size => $hidden,
-            direction => $directions > 1 ? 'bidirectional' : 'forward',
-            activations => { strings => [(@$activations) x $directions] },
-            %more
-        );
-        push @{ $last[$_] }, $outputs[1 + $_] for 0 .. $#states;
-        $x = $self->add('Transpose', [$outputs[0]], "${here}_turned", perm => [0, 2, 1, 3]);
-        my $out = $layer == $layers - 1 ? $n->{outputs}[0] : "${here}_out";
-        $x = $self->add('Reshape', [$x, $self->whole("${here}_shape", 0, 0, -1)], $out);
-    }
-    $self->add('Concat', $last[$_], $n->{outputs}[1 + $_], axis => 0) for 0 .. $#{ $n->{outputs} } - 1;
-    return;
-}
-
-sub _rows_of
-{
-    my ($self, $state, $first, $count, $called) = @_;
-    my @bounds = map { $self->whole("${called}_$_->[0]", $_->[1]) } [starts => $first], [ends => $first + $count],
-        [axes => 0];
-    return $self->add('Slice', [$state, @bounds], $called);
-}
-
-sub _shape_of { my ($self, $name) = @_; return $self->{shapes}{$name} // $self->{shapes}{"${name}_output"} }
+sub shape_of { my ($self, $name) = @_; return $self->{shapes}{$name} // $self->{shapes}{"${name}_output"} }
 
 sub _zeros
 {
     my ($self, $n) = @_;
-    my $shape = $self->_shape_of($n->{name});
+    my $shape = $self->shape_of($n->{name});
     return $self->constant($n->{name}, [(0) x List::Util::product(1, @$shape)], $shape, $self->{dtype});
 }
 
@@ -373,7 +312,7 @@ my %RULE = (
     SliceChannel => \&_split,
     slice_axis => \&_slice_axis,
     clip => \&_clip,
-    RNN => \&_recurrent,
+    RNN => \&AI::MXNet::Contrib::ONNX::Recurrent::write_layers,
     _rnn_param_concat => sub { return },    # RNN takes its value
     _zeros => \&_zeros,
     dot => \&_dot,
@@ -410,12 +349,12 @@ my %RULE = (
     },
     Embedding => sub {
         my ($self, $n) = @_;
-        my $index = $self->add('Cast', [$n->{inputs}[0]], "$n->{name}_index", to => $TYPE{int64});
+        my $index = $self->cast($n->{inputs}[0], "$n->{name}_index", 'int64');
         $self->add('Gather', [$n->{inputs}[1], $index], $n->{name}, axis => 0);
     },
     Cast => sub {
         my ($self, $n) = @_;
-        $self->add('Cast', $n->{inputs}, $n->{name}, to => _type($n->{name}, $n->{p}{dtype}));
+        $self->cast($n->{inputs}[0], $n->{name}, $n->{p}{dtype});
     },
     InstanceNorm => sub {
         my ($self, $n) = @_;
@@ -547,7 +486,7 @@ sub model
         $used{$_} = 1 for @{ $node->{input} };
     }
     for my $name (sort keys %$params) {
-        push @{ $self->{tensors} }, _tensor($name, $params->{$name}, $params->{$name}->shape) if $used{$name};
+        $self->tensor($name, $params->{$name}, $params->{$name}->shape) if $used{$name};
     }
     my @out_names = @{ $symbol->list_outputs };
     return {

@@ -2,6 +2,7 @@ package AI::MXNet::Contrib::ONNX::Import;
 use 5.014;
 use strict;
 use warnings;
+use AI::MXNet::Contrib::ONNX::Recurrent;
 use AI::MXNet::Keshi;
 use AI::MXNet::NDArray;
 use AI::MXNet::Symbol;
@@ -51,12 +52,41 @@ sub _array
 sub numbers
 {
     my ($self, $n, $i) = @_;
-    my $name = $n->{names}[$i] // '';
-    return if not length $name;
-    my $array = $self->{tensors}{$name}
-        // _fail("import_model: $n->{op} $n->{name} computes input $i, which must be a tensor of the file");
-    $self->{as_number}{$name} = 1;
+    return if not length($n->{names}[$i] // '');
+    my $array = $self->tensor_of($n, $i);
     return $array->size ? $array->aspdl->list : ();
+}
+
+# An input that must be a tensor of the file.
+sub tensor_of
+{
+    my ($self, $n, $i) = @_;
+    my $name = $n->{names}[$i] // '';
+    return $self->{tensors}{$name}
+        // _fail("import_model: $n->{op} $n->{name} computes input $i, which must be a tensor of the file");
+}
+
+# A value of the graph by its name.
+sub symbol
+{
+    my ($self, $name) = @_;
+    return $self->{values}{$name} //= _sym()->Variable($name);
+}
+
+# An input as a symbol, where there is one.
+sub input
+{
+    my ($self, $n, $i) = @_;
+    my $name = $n->{names}[$i] // '';
+    return length $name ? $self->symbol($name) : undef;
+}
+
+# A tensor of the importer's own, as a symbol.
+sub add
+{
+    my ($self, $name, $array) = @_;
+    $self->{tensors}{$name} = $array;
+    return $self->symbol($name);
 }
 
 # Axes and the like: an attribute in older operator sets, an input since.
@@ -95,9 +125,7 @@ sub _conv
 {
     my ($self, $n) = @_;
     my ($data, $weight, $bias) = @{ $n->{in} };
-    my $tensor = $self->{tensors}{ $n->{names}[1] }
-        // _fail("import_model: $n->{op} $n->{name} has no weight in the file");
-    my @shape = @{ $tensor->shape };
+    my @shape = @{ $self->tensor_of($n, 1)->shape };
     my $is_transposed = $n->{op} eq 'ConvTranspose';
     my $group = $n->{a}{group} // 1;
     my %named = (
@@ -219,8 +247,7 @@ sub _with
 sub _prelu
 {
     my ($self, $n) = @_;
-    my $slope = $self->{tensors}{ $n->{names}[1] } // _fail("import_model: PRelu $n->{name} computes its slope");
-    $self->{tensors}{ $n->{names}[1] } = $slope->reshape([-1]);
+    $self->{tensors}{ $n->{names}[1] } = $self->tensor_of($n, 1)->reshape([-1]);
     return _sym->LeakyReLU({ data => $n->{in}[0], gamma => $n->{in}[1], act_type => 'prelu', name => $n->{name} });
 }
 
@@ -394,6 +421,7 @@ my %RULE = (
         [Max => 'broadcast_maximum'],
         [Min => 'broadcast_minimum']
     ),
+    (map { $_ => \&AI::MXNet::Contrib::ONNX::Recurrent::read_layer } qw(LSTM GRU RNN)),
     (map { +"Reduce$_" => _reduced(lc) } qw(Sum Mean Max Min Prod)),
 );
 
@@ -402,7 +430,7 @@ my %RULE = (
 sub _attributes
 {
     my $node = shift;
-    my %field = (1 => 'f', 2 => 'i', 3 => 's', 4 => 't', 6 => 'floats', 7 => 'ints');
+    my %field = (1 => 'f', 2 => 'i', 3 => 's', 4 => 't', 6 => 'floats', 7 => 'ints', 8 => 'strings');
     return { map { $_->{name} => $_->{ $field{ $_->{type} // 0 } // 'i' } } @{ $node->{attribute} } };
 }
 
@@ -412,11 +440,6 @@ sub graph
     my $model = shift;
     my $graph = $model->{graph} // _fail('import_model: the file holds no graph');
     my $self = bless { tensors => { map { $_->{name} => _array($_) } @{ $graph->{initializer} } } }, __PACKAGE__;
-    my %value;
-    my $symbol_of = sub {
-        my $name = shift;
-        return $value{$name} //= AI::MXNet::Symbol->Variable($name);
-    };
     for my $node (@{ $graph->{node} }) {
         my ($op, @outputs) = ($node->{op_type}, @{ $node->{output} });
         my $attributes = _attributes($node);
@@ -429,13 +452,13 @@ sub graph
         my $name = length($node->{name} // '') ? $node->{name} : $outputs[0];
         my $n =
             { op => $op, name => $name =~ s{[^\w.-]}{_}gr, a => $attributes, names => \@names, outputs => \@outputs };
-        $n->{in} = [map { $symbol_of->($_) } grep { length } @names];
+        $n->{in} = [map { $self->symbol($_) } grep { length } @names];
         # Operators that read a tensor as numbers look at the first input alone.
-        my $result = $rule->($self, $n);
-        my @parts = @outputs > 1 && @{ $result->list_outputs } > 1 ? @$result : $result;
-        $value{ $outputs[$_] } = $parts[$_] for grep { defined $parts[$_] } 0 .. $#outputs;
+        my @parts = $rule->($self, $n);
+        @parts = @{ $parts[0] } if @parts == 1 and @outputs > 1 and @{ $parts[0]->list_outputs } > 1;
+        $self->{values}{ $outputs[$_] } = $parts[$_] for grep { defined $parts[$_] } 0 .. $#outputs;
     }
-    my @heads = map { $symbol_of->($_->{name}) } @{ $graph->{output} };
+    my @heads = map { $self->symbol($_->{name}) } @{ $graph->{output} };
     my $symbol = @heads == 1 ? $heads[0] : AI::MXNet::Symbol->Group(\@heads);
     my $collect = sub {
         return { map { $_ => $self->{tensors}{$_} } grep { $self->{tensors}{$_} } @_ };
