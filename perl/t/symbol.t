@@ -147,4 +147,36 @@ is_close(
     'to the end'
 );
 
+# How many outputs the files of MXNet count for each call, in node_row_ptr.
+{
+    my %small = (kernel => [2, 2]);
+    my %rnn = (state_size => 3, num_layers => 1);
+    my @counts = (
+        [2, Pooling => 1, %small, pool_type => 'max'],
+        [1, Pooling => 1, %small, pool_type => 'avg'],
+        [3, BatchNorm => 1],
+        [2, Dropout => 1],
+        [2, LRN => 1, nsize => 3],
+        [3, SliceChannel => 1, num_outputs => 3],
+        [1, RNN => 1, %rnn, mode => 'lstm'],
+        [3, RNN => 1, %rnn, mode => 'lstm', state_outputs => 1],
+        [2, RNN => 1, %rnn, mode => 'gru', state_outputs => 1],
+        [1, topk => 1],
+        [2, topk => 1, ret_typ => 'value'],
+        [2, sort => 1],
+        [2, CTCLoss => 2],
+        [3, SpatialTransformer => 2, target_shape => [2, 2], transform_type => 'affine', sampler_type => 'bilinear'],
+        [2, GridGenerator => 1, target_shape => [2, 2], transform_type => 'affine'],
+        [2, BilinearSampler => 2],
+        [3, Correlation => 2],
+    );
+    for (@counts) {
+        my ($want, $operator, $inputs, @set) = @$_;
+        my $call = mx->sym->$operator((mx->sym->var('x')) x $inputs, @set);
+        my ($rows) = $call->tojson =~ /"node_row_ptr": \[([^\]]*)\]/;
+        my @rows = split /,\s*/, $rows;
+        is($rows[-1] - $rows[-2], $want, join ' ', "outputs of $operator", map { ref ? () : $_ } @set);
+    }
+}
+
 done_testing;

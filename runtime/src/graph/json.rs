@@ -1,5 +1,4 @@
-//! Graphs as text, in MXNet's format. What Keshi wrote is written again byte for byte; of
-//! MXNet's files only `node_row_ptr` may differ, where it counts outputs that an operator hides (pooling).
+//! Graphs as text, in MXNet's format. What Keshi or MXNet wrote is written again byte for byte.
 
 use super::node::{Kind, Symbol};
 use super::order::Order;
@@ -33,6 +32,11 @@ impl Symbol {
             let inputs = numbers(node.inputs.iter().map(input), "      ");
             let _ = write!(out, "      \"inputs\": {inputs}\n    }}");
         }
+        // Outputs of each node, as MXNet counts them: those that it hides too, and not those that Keshi hides.
+        let mut rows = vec![0];
+        for node in &order.nodes {
+            rows.push(rows[rows.len() - 1] + node.num_counted());
+        }
         let variables = (0..order.nodes.len()).filter(|&i| matches!(order.nodes[i].kind, Kind::Variable(_)));
         let heads =
             self.heads.iter().map(|e| format!("[{}, {}, {}]", order.place(&e.node), e.output, e.version));
@@ -41,7 +45,7 @@ impl Symbol {
             "\n  ], \n  \"arg_nodes\": {}, \n  \"node_row_ptr\": {}, \n  \"heads\": {}, \n  \"attrs\": {{\"mxnet_version\": \
              [\"int\", {VERSION}]}}\n}}",
             numbers(variables, "  "),
-            numbers(&order.first, "  "),
+            numbers(rows, "  "),
             numbers(heads, "  "),
         );
         out

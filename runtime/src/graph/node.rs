@@ -133,6 +133,11 @@ impl Node {
         self.op().map_or(1, |op| (op.visible)(&self.params()))
     }
 
+    /// Number of outputs as MXNet's files count them.
+    pub fn num_counted(&self) -> usize {
+        self.op().map_or(1, |op| op.counted.unwrap_or(op.outputs)(&self.params()))
+    }
+
     /// The inputs that the call changes.
     pub fn mutated(&self) -> impl Iterator<Item = &Entry> {
         let all = self.op().map_or(&[][..], |op| op.mutates);

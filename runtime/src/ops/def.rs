@@ -201,6 +201,8 @@ pub struct OpDef {
     pub outputs: fn(&Params) -> usize,
     /// Number of outputs that the caller sees: the first ones.
     pub visible: fn(&Params) -> usize,
+    /// Number of outputs that MXNet's files count, where that is not `outputs`: it hides others.
+    pub counted: Option<fn(&Params) -> usize>,
     /// Names of the outputs.
     pub output_names: OutputNames,
     /// Initializers of the variables that a graph makes for inputs which are not given: index of the input, and the text.
@@ -278,6 +280,7 @@ impl OpDef {
             arity: Arity::All,
             outputs: one,
             visible: one,
+            counted: None,
             output_names: OutputNames::Plain,
             inits: &[],
             params: ParamDef::NONE,
@@ -354,6 +357,11 @@ impl OpDef {
     /// Numbers of all outputs and of the visible ones.
     pub const fn outputs(self, outputs: fn(&Params) -> usize, visible: fn(&Params) -> usize) -> OpDef {
         OpDef { outputs, visible, ..self }
+    }
+
+    /// How many outputs MXNet's files count, its hidden ones included.
+    pub const fn counted(self, counted: fn(&Params) -> usize) -> OpDef {
+        OpDef { counted: Some(counted), ..self }
     }
 
     /// Names of the outputs: those of the hidden ones may be left out.

@@ -261,7 +261,7 @@ fn sort_case(d: &mut Draw) -> Case {
 }
 
 table! {
-    SORT = OpDef::new("sort", &["data"], run_sort).params::<Sort>()
+    SORT = OpDef::new("sort", &["data"], run_sort).params::<Sort>().counted(|_| 2)
         .doc("The elements in order along an axis.")
         .shape(|s| shape_sort(s, s.params.get::<Sort>().axis, DType::I64))
         .vjp1(Keep::input(0), grad_sort).cases(sort_case);
@@ -271,6 +271,7 @@ table! {
         .dtype(|t| { t.outs[0] = Some(t.params.get::<Argsort>().dtype); Ok(()) })
         .zero_gradient("indices are piecewise constant").cases(sort_case);
     TOPK = OpDef::new("topk", &["data"], run_topk).params::<TopK>()
+        .counted(|p| 1 + usize::from(matches!(p.get::<TopK>().ret_typ, Ret::Both | Ret::Value)))
         .doc("The `k` largest elements along an axis in falling order, or with `is_ascend` the smallest in rising order: their values, \
               their indices, both, or a mask.")
         .outputs(|p| 1 + usize::from(p.get::<TopK>().ret_typ == Ret::Both), |p| 1 + usize::from(p.get::<TopK>().ret_typ == Ret::Both))

@@ -362,6 +362,7 @@ const COVERED: &str = "parameters depend on each other; covered by Pooling";
 
 table! {
     POOLING = OpDef::new("Pooling", &["data"], |r| r.p::<Pooling>().run(r)).params::<Pooling>()
+        .counted(|p| 1 + usize::from(p.get::<Pooling>().pool_type == Type::Max))
         .doc("What windows hold, for each channel: the largest element, the sum, the mean or `(Σ x^p)^(1/p)`. A spatial axis of n elements has \
               `floor((n + 2·pad - kernel)/stride) + 1` windows, rounded up instead where the convention is full. Windows that reach beyond \
               the padding end there; one that holds nothing gives the lowest finite number (max) or 0.")

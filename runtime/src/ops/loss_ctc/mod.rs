@@ -203,7 +203,7 @@ fn case(d: &mut Draw) -> Case {
 
 table! {
     CTC_LOSS = OpDef::new("CTCLoss", &["data", "label", "data_lengths", "label_lengths"], run)
-        .aliases(&["ctc_loss", "_contrib_CTCLoss", "_contrib_ctc_loss"]).params::<Ctc>().arity(inputs)
+        .aliases(&["ctc_loss", "_contrib_CTCLoss", "_contrib_ctc_loss"]).params::<Ctc>().arity(inputs).counted(|_| 2)
         .shape(infer_shape).dtype(infer_type)
         .output_names(&["out"]).doc("Negative logarithm of the probability of each label sequence under the softmax of the data (steps, batch, classes), \
               summed over all alignments; 0 for a label that does not fit into its steps.")

@@ -72,7 +72,7 @@ fn case(d: &mut Draw) -> Case {
 }
 
 table! {
-    LRN = OpDef::new("LRN", &["data"], run_lrn).params::<Lrn>()
+    LRN = OpDef::new("LRN", &["data"], run_lrn).params::<Lrn>().counted(|_| 2)
         .shape(|s| { let n = s.params.get::<Lrn>().nsize; infer_shape(s, n) }).dtype(floats)
         .doc("`x (knorm + alpha/nsize * sum(x²))^-beta`, the sum being over `nsize` neighbouring channels.")
         .vjp1(Keep::INPUTS, grad).cases(|d| case(d).param("alpha", 0.5));

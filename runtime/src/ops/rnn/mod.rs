@@ -436,6 +436,7 @@ table! {
     RNN = OpDef::new("RNN", &["data", "parameters", "state", "state_cell", "sequence_length"], run).random().params::<Rnn>()
         .arity(|p| p.get::<Rnn>().inputs())
         .outputs(|p| p.get::<Rnn>().visible() + 2, |p| p.get::<Rnn>().visible())
+        .counted(|p| p.get::<Rnn>().visible())
         .output_names(&["output", "state_output", "statecell_output"])
         .shape(infer_shape).dtype(infer_type)
         .ready(ready::ready)

@@ -231,7 +231,7 @@ fn apart(d: &mut Draw, case: Case, x: &[usize]) -> Case {
 }
 
 table! {
-    CORRELATION = OpDef::new("Correlation", &["data1", "data2"], run_correlation).params::<Correlate>()
+    CORRELATION = OpDef::new("Correlation", &["data1", "data2"], run_correlation).params::<Correlate>().counted(|_| 3)
         .doc("How windows of two images resemble each other. Both have a border of zeros. out[n, d, i, j] = the mean over c, k and l of \
               data1[n, c, y+k, x+l] data2[n, c, y+k+s, x+l+t], or of |data1 - data2| there, where (y, x) = (i, j) stride1 + max_displacement, k and l are \
               less than `kernel_size`, and (s, t) is displacement d: multiples of `stride2` up to `max_displacement`, t the faster.")

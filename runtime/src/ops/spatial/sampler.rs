@@ -286,7 +286,7 @@ fn case_sampler(d: &mut Draw) -> (Case, [usize; 2]) {
 }
 
 table! {
-    GRID_GENERATOR = OpDef::new("GridGenerator", &["data"], run_grid).params::<Grid>()
+    GRID_GENERATOR = OpDef::new("GridGenerator", &["data"], run_grid).params::<Grid>().counted(|_| 2)
         .doc("A grid of places (N, 2, H, W), x and then y, for BilinearSampler; -1 and 1 are the centres of the outer pixels. affine: (x', y') = A (x, y, 1) \
               where A is (2, 3), the six numbers of `data`, and (x, y) the place of a pixel of `target_shape`. warp: the place of each pixel, moved by \
               `data` in pixels. Along an axis of one pixel the place is 0.")
@@ -299,12 +299,12 @@ table! {
             Case::new().real(&[n, 6]).param("transform_type", "affine").param("target_shape", vec![h, w])
         });
     BILINEAR_SAMPLER = OpDef::new("BilinearSampler", &["data", "grid"], |r| pull(r.ins[0], r.ins[1], &values(r.ins[0].dims()), r.outs[0]))
-        .params::<SamplerParams>()
+        .params::<SamplerParams>().counted(|_| 2)
         .doc("Feature maps at the places of a grid (N, 2, H, W): out[n, c, i, j] = the sum over the four pixels (y, x) around the place of \
               (1 - |x - x'|) (1 - |y - y'|) data[n, c, y, x], where x' = (grid[n, 0, i, j] + 1)(W - 1)/2, and y' likewise. Pixels outside are 0.")
         .shape(shape_sampler).dtype(float_type)
         .vjp(Keep::INPUTS, |d| grad_values(d, &values(d.in_dims(0)))).cases(|d| case_sampler(d).0);
-    SPATIAL_TRANSFORMER = OpDef::new("SpatialTransformer", &["data", "loc"], run_transformer).params::<Transformer>()
+    SPATIAL_TRANSFORMER = OpDef::new("SpatialTransformer", &["data", "loc"], run_transformer).params::<Transformer>().counted(|_| 3)
         .doc("BilinearSampler of the data at the affine grid of `loc`, which is (N, 6): see GridGenerator.")
         .shape(shape_transformer).dtype(float_type).vjp(Keep::INPUTS, grad_transformer)
         .cases(|d| {
