@@ -8,6 +8,7 @@ use Zoo;
 use File::Temp qw(tempdir);
 use AI::MXNet qw(mx);
 use AI::MXNet::Contrib::ONNX;
+use List::Util ();
 
 needs_operators(qw(RNN SequenceReverse));
 

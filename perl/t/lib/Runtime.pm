@@ -68,7 +68,7 @@ SKIP: {
     return;
 }
 
-# A file of nodes [operator, inputs, outputs, attributes], tensors by name, and names with shapes of inputs and outputs.
+# A file of nodes [operator, inputs, outputs, attributes], tensors by name, scalars among them, and names with shapes of inputs and outputs.
 sub written
 {
     my ($file, %part) = @_;
@@ -91,9 +91,11 @@ sub written
         }
     } @{ $part{nodes} };
     my $tensors = $part{tensors} // {};
+    my %is_scalar = map { $_ => 1 } @{ $part{scalars} // [] };
     my @tensors = map {
         my $x = $tensors->{$_};
-        +{ name => $_, data_type => $code{ $x->dtype }, dims => $x->shape, raw_data => ${ $x->aspdl->get_dataref } }
+        my $dims = $is_scalar{$_} ? [] : $x->shape;
+        +{ name => $_, data_type => $code{ $x->dtype }, dims => $dims, raw_data => ${ $x->aspdl->get_dataref } }
     } sort keys %$tensors;
     my $value = sub {
         my ($name, $shape, $dtype) = @_;

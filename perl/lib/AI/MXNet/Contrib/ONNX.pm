@@ -70,6 +70,9 @@ The symbol, its arguments, and its auxiliary states, the last two by name, as ha
 
 =back
 
+Sizes that a file computes from the shapes of its inputs, like those of a C<Reshape>, become sizes of the graph. Dimensions that the
+file names stay open; numbers that it tells count as they stand. What depends on open sizes otherwise is an error.
+
 The operators of the model zoo go both ways, and those of many other networks: convolutions, pooling, dense layers, normalizations,
 activations, arithmetic, reductions, embeddings, what changes shapes, and recurrent layers (C<RNN>): LSTM, GRU and plain ones, forward,
 reverse or both ways, with or without states to begin with and lengths of sequences. A GRU that is read must apply its reset gate behind

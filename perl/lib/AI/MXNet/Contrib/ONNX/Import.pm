@@ -2,12 +2,14 @@ package AI::MXNet::Contrib::ONNX::Import;
 use 5.014;
 use strict;
 use warnings;
+use AI::MXNet::Contrib::ONNX::Known;
 use AI::MXNet::Contrib::ONNX::Recurrent;
 use AI::MXNet::Keshi;
 use AI::MXNet::NDArray;
 use AI::MXNet::Symbol;
 use List::Util ();
 use PDL::Lite ();
+use parent -norequire, 'AI::MXNet::Contrib::ONNX::Known';
 
 # An ONNX model as a graph and its parameters. Each rule gets the importer and a node, with symbols for inputs, and returns the symbol of
 # its outputs. What ONNX hands over as a tensor where MXNet wants a parameter must be a tensor of the file.
@@ -24,9 +26,9 @@ my %TYPE = (
     11 => ['float64', 'double_data', PDL::double()],
 );
 
-sub _array
+sub array
 {
-    my $tensor = shift;
+    my ($self, $tensor) = @_;
     my ($dtype, $field, $type) =
         @{ $TYPE{ $tensor->{data_type} }
             // _fail("import_model: tensor $tensor->{name} has data type $tensor->{data_type}, which is not supported")
@@ -43,6 +45,7 @@ sub _array
         ${ $numbers->get_dataref } = $raw;
         $numbers->upd_data;
     }
+    $self->{is_scalar}{ $tensor->{name} } = 1 if not @shape;
     return AI::MXNet::NDArray->array($numbers, dtype => $dtype)->reshape(@shape ? \@shape : [1]);
 }
 
@@ -70,7 +73,8 @@ sub tensor_of
 sub symbol
 {
     my ($self, $name) = @_;
-    return $self->{values}{$name} //= _sym()->Variable($name);
+    return $self->{values}{$name} //=
+        $self->{trials}{$name} && !$self->{is_folding} ? $self->open_symbol($name) : _sym()->Variable($name);
 }
 
 # An input as a symbol, where there is one.
@@ -90,7 +94,7 @@ sub add
 }
 
 # Axes and the like: an attribute in older operator sets, an input since.
-sub _list_of
+sub list_of
 {
     my ($self, $n, $name, $i) = @_;
     return defined $n->{a}{$name} ? @{ $n->{a}{$name} } : $self->numbers($n, $i);
@@ -99,10 +103,18 @@ sub _list_of
 # Padding must be the same at both ends.
 sub _pad
 {
-    my ($n, $count) = @_;
+    my ($n, $kernel) = @_;
+    my $count = @$kernel;
     my $auto = $n->{a}{auto_pad} // 'NOTSET';
-    _fail("import_model: $n->{op} $n->{name} with auto_pad $auto is not supported") if $auto !~ /^(?:NOTSET|VALID)$/;
     my @pads = @{ $n->{a}{pads} // [(0) x (2 * $count)] };
+    if ($auto =~ /^SAME_/) {
+        _fail("import_model: $n->{op} $n->{name} with auto_pad $auto and strides is not supported")
+            if grep { $_ != 1 } @{ $n->{a}{strides} // [] };
+        my @all = map { ($kernel->[$_] - 1) * ($n->{a}{dilations}[$_] // 1) } 0 .. $count - 1;
+        my @less = map { int($_ / 2) } @all;
+        my @more = map { $all[$_] - $less[$_] } 0 .. $count - 1;
+        @pads = $auto eq 'SAME_UPPER' ? (@less, @more) : (@more, @less);
+    }
     my @before = @pads[0 .. $count - 1];
     _fail("import_model: $n->{op} $n->{name} pads differently at both ends") if "@before" ne "@pads[$count .. $#pads]";
     return \@before;
@@ -111,11 +123,10 @@ sub _pad
 sub _window
 {
     my ($n, $kernel) = @_;
-    my $count = @$kernel;
     return (
         kernel => $kernel,
-        stride => $n->{a}{strides} // [(1) x $count],
-        pad => _pad($n, $count)
+        stride => $n->{a}{strides} // [(1) x @$kernel],
+        pad => _pad($n, $kernel)
     );
 }
 
@@ -168,8 +179,8 @@ sub _gemm
     my ($alpha, $beta) = ($n->{a}{alpha} // 1, $n->{a}{beta} // 1);
     my $weight = $self->{tensors}{ $n->{names}[1] };
     my $bias = $c && $self->{tensors}{ $n->{names}[2] };
-    my $is_bias = !$c || $bias && @{ $bias->shape } == 1;
-    if ($weight and $is_bias and $n->{a}{transB} and !$n->{a}{transA} and $alpha == 1 and $beta == 1) {
+    my $is_bias = !$c || defined $bias && @{ $bias->shape } == 1;
+    if (defined $weight and $is_bias and $n->{a}{transB} and !$n->{a}{transA} and $alpha == 1 and $beta == 1) {
         my %bias = $c ? (bias => $c) : (no_bias => 1);
         return _sym->FullyConnected(
             { data => $x, weight => $w, %bias, num_hidden => $weight->shape->[0], name => $n->{name} });
@@ -225,7 +236,7 @@ sub _reduced
     my $operator = shift;
     return sub {
         my ($self, $n) = @_;
-        my @axes = $self->_list_of($n, axes => 1);
+        my @axes = $self->list_of($n, axes => 1);
         _sym->$operator(
             $n->{in}[0], (@axes ? (axis => \@axes) : ()),
             keepdims => $n->{a}{keepdims} // 1,
@@ -262,15 +273,29 @@ sub _bounds
 sub _sliced
 {
     my ($self, $n) = @_;
-    my @starts = $self->_list_of($n, starts => 1);
-    my @ends = $self->_list_of($n, ends => 2);
-    my @axes = $self->_list_of($n, axes => 3);
-    _fail("import_model: Slice $n->{name} with steps is not supported") if grep { $_ != 1 } $self->numbers($n, 4);
+    my @starts = $self->list_of($n, starts => 1);
+    my @ends = $self->list_of($n, ends => 2);
+    my @axes = $self->list_of($n, axes => 3);
+    my @steps = $self->numbers($n, 4);
     @axes = 0 .. $#starts if not @axes;
     my $y = $n->{in}[0];
     for my $i (0 .. $#axes) {
-        my $end = $ends[$i] >= 2**31 - 1 ? undef : $ends[$i];
-        $y = _sym->slice_axis($y, axis => $axes[$i], begin => $starts[$i], end => $end);
+        my $end = abs($ends[$i]) >= 2**31 - 1 ? undef : $ends[$i];
+        my $step = $steps[$i] // 1;
+        if ($step == 1) {
+            $y = _sym->slice_axis($y, axis => $axes[$i], begin => $starts[$i], end => $end);
+            next;
+        }
+        my $before = $axes[$i];
+        if ($before < 0) {
+            my ($shape) = $self->shapes($n->{names}[0]);
+            _fail("import_model: Slice $n->{name} is on axis $before of a value whose shape the file does not tell")
+                if not $shape;
+            $before += @$shape;
+        }
+        my @all = (undef) x $before;
+        my $start = abs($starts[$i]) >= 2**31 - 1 ? undef : $starts[$i];
+        $y = _sym->slice($y, begin => [@all, $start], end => [@all, $end], step => [@all, $step]);
     }
     return $y;
 }
@@ -278,8 +303,15 @@ sub _sliced
 sub _split
 {
     my ($self, $n) = @_;
-    my @sizes = $self->_list_of($n, split => 1);
-    _fail("import_model: Split $n->{name} into different sizes is not supported") if grep { $_ != $sizes[0] } @sizes;
+    my @sizes = $self->list_of($n, split => 1);
+    if (grep { $_ != $sizes[0] } @sizes) {
+        my $end = 0;
+        return map {
+            my $begin = $end;
+            $end += $_;
+            _sym->slice_axis($n->{in}[0], axis => $n->{a}{axis} // 0, begin => $begin, end => $end)
+        } @sizes;
+    }
     return _sym->SliceChannel(
         $n->{in}[0],
         num_outputs => scalar @{ $n->{outputs} },
@@ -291,7 +323,7 @@ sub _split
 sub _padded
 {
     my ($self, $n) = @_;
-    my @pads = $self->_list_of($n, pads => 1);
+    my @pads = $self->list_of($n, pads => 1);
     my ($value) = $n->{a}{value} // $self->numbers($n, 2);
     my $half = @pads / 2;
     my @width = map { @pads[$_, $_ + $half] } 0 .. $half - 1;
@@ -305,7 +337,108 @@ sub _padded
     );
 }
 
+# Sizes of the input that stay stand as 0, and one that depends on open sizes as -1.
+sub _reshaped
+{
+    my ($self, $n) = @_;
+    my ($first, $second) = $n->{a}{shape} ? ($n->{a}{shape}) x 2 : $self->sizes($n, 1);
+    my @shape = @$first;
+    my @open = grep { $first->[$_] != $second->[$_] } 0 .. $#shape;
+    if (@open) {
+        my @from = $self->shapes($n->{names}[0]);
+        my $stays = sub {
+            my $i = shift;
+            return @from && $i < @{ $from[0] } && $from[0][$i] == $first->[$i] && $from[1][$i] == $second->[$i];
+        };
+        $shape[$_] = $stays->($_) ? 0 : -1 for @open;
+        _fail(
+"import_model: Reshape $n->{name} to sizes that depend on the inputs' is not supported, want one that is new"
+        ) if 1 < grep { $_ == -1 } @shape;
+    }
+    return _sym->Reshape($n->{in}[0], shape => \@shape, name => $n->{name});
+}
+
+sub _expanded
+{
+    my ($self, $n) = @_;
+    my ($y, @sizes) = ($n->{in}[0], $self->sizes($n, 1));
+    my @shapes = $self->shapes($n->{names}[0]);
+    _fail("import_model: Expand $n->{name} is of a value whose shape the file does not tell") if not @shapes;
+    my $more = @{ $sizes[0] } - @{ $shapes[0] };
+    for (1 .. $more) {
+        $y = _sym->expand_dims($y, axis => 0);
+        unshift @$_, 1 for @shapes;
+    }
+    unshift @$_, (1) x List::Util::max(0, -$more) for @sizes;
+    for my $axis (grep { $shapes[0][$_] == 1 && $sizes[0][$_] != 1 } 0 .. $#{ $shapes[0] }) {
+        $y = $self->stretch($y, $axis, map { $_->[$axis] } @sizes);
+    }
+    return $y;
+}
+
+# Of matrices by the last two axes, where the others are the same.
+sub _product
+{
+    my ($self, $n) = @_;
+    my ($left, $right) = map { ($self->shapes($_))[0] } @{ $n->{names} };
+    return _sym->dot(@{ $n->{in} }, name => $n->{name}) if not $right or @$right <= 2;
+    _fail(    "import_model: MatMul $n->{name} of shapes "
+            . join(' and ', map { "[@$_]" } $left, $right)
+            . ' is not supported')
+        if not $left or "@$left[0 .. $#$left - 2]" ne "@$right[0 .. $#$right - 2]";
+    return _sym->batch_dot(@{ $n->{in} }, name => $n->{name}) if @$right == 3;
+    return _sym->linalg->gemm2(@{ $n->{in} }, name => $n->{name});
+}
+
+# All three are broadcast, by adding zeros of the largest shape.
+sub _chosen
+{
+    my ($self, $n) = @_;
+    my ($condition, @sides) = @{ $n->{in} };
+    my @shapes = map { my ($shape) = $self->shapes($_); $shape ? "@$shape" : '' } @{ $n->{names} };
+    if (!length $shapes[0] or grep { $_ ne $shapes[0] } @shapes) {
+        $condition = _sym->Cast($condition, dtype => 'float32');
+        my $zeros = _sym->zeros_like($condition);
+        $zeros = _sym->broadcast_add($zeros, _sym->zeros_like($_)) for @sides;
+        ($condition, @sides) = map { _sym->broadcast_add($zeros, $_) } $condition, @sides;
+    }
+    return _sym->where($condition, @sides, name => $n->{name});
+}
+
+sub _layer_norm
+{
+    my ($self, $n) = @_;
+    my ($data, $gamma, $beta) = @{ $n->{in} };
+    my $axis = $n->{a}{axis} // -1;
+    my ($shape) = $self->shapes($n->{names}[0]);
+    _fail("import_model: LayerNormalization $n->{name} from axis $axis is not supported, want the last")
+        if $axis != -1 and (!$shape or $axis != $#$shape);
+    $beta //= _sym->zeros_like($gamma);
+    return _sym->LayerNorm($data, $gamma, $beta, eps => $n->{a}{epsilon} // 1e-5, name => $n->{name});
+}
+
+sub _gelu
+{
+    my ($self, $n) = @_;
+    my $kind = $n->{a}{approximate} // 'none';
+    _fail("import_model: Gelu $n->{name} with approximate $kind is not supported, want none") if $kind ne 'none';
+    return _sym->LeakyReLU($n->{in}[0], act_type => 'gelu', name => $n->{name});
+}
+
 my %RULE = (
+    Where => \&_chosen,
+    LayerNormalization => \&_layer_norm,
+    Gelu => \&_gelu,
+    HardSigmoid => sub {
+        my ($self, $n) = @_;
+        my ($alpha, $beta) = ($n->{a}{alpha} // 0.2, $n->{a}{beta} // 0.5);
+        _sym->hard_sigmoid($n->{in}[0], alpha => $alpha, beta => $beta, name => $n->{name});
+    },
+    HardSwish => sub {
+        my ($self, $n) = @_;
+        my $x = $n->{in}[0];
+        $x * _sym->hard_sigmoid($x, alpha => 1 / 6, beta => 0.5);
+    },
     Conv => \&_conv,
     ConvTranspose => \&_conv,
     Gemm => \&_gemm,
@@ -329,27 +462,23 @@ my %RULE = (
             if ($n->{a}{axis} // 1) != 1;
         _sym->Flatten($n->{in}[0], name => $n->{name});
     },
-    Reshape => sub {
-        my ($self, $n) = @_;
-        _sym->Reshape($n->{in}[0], shape => [$self->_list_of($n, shape => 1)], name => $n->{name});
-    },
+    Reshape => \&_reshaped,
+    Expand => \&_expanded,
+    Shape => sub { },
+    ConstantOfShape => sub { _fail("import_model: ConstantOfShape $_[1]{name} computes its shape from data") },
+    Range => sub { _fail("import_model: Range $_[1]{name} computes its bounds from data") },
     Unsqueeze => sub {
         my ($self, $n) = @_;
         my $y = $n->{in}[0];
-        $y = _sym->expand_dims($y, axis => $_) for sort { $a <=> $b } $self->_list_of($n, axes => 1);
+        $y = _sym->expand_dims($y, axis => $_) for sort { $a <=> $b } $self->list_of($n, axes => 1);
         return $y;
     },
     Squeeze => sub {
         my ($self, $n) = @_;
-        my @axes = $self->_list_of($n, axes => 1);
+        my @axes = $self->list_of($n, axes => 1);
         _sym->squeeze($n->{in}[0], (@axes ? (axis => \@axes) : ()), name => $n->{name});
     },
-    MatMul => sub {
-        my ($self, $n) = @_;
-        my $right = $self->{tensors}{ $n->{names}[1] };
-        return _sym->dot(@{ $n->{in} }, name => $n->{name}) if not $right or @{ $right->shape } == 2;
-        return _sym->batch_dot(@{ $n->{in} }, name => $n->{name});
-    },
+    MatMul => \&_product,
     Dropout => sub {
         my ($self, $n) = @_;
         my ($rate) = $n->{a}{ratio} // $self->numbers($n, 1);
@@ -357,7 +486,11 @@ my %RULE = (
     },
     Gather => sub {
         my ($self, $n) = @_;
-        _sym->take(@{ $n->{in} }, axis => $n->{a}{axis} // 0, name => $n->{name});
+        my $axis = $n->{a}{axis} // 0;
+        my $y = _sym->take(@{ $n->{in} }, axis => $axis, mode => 'wrap', name => $n->{name});
+        my ($data, $index) = @{ $n->{names} };
+        return $y if not $self->{is_scalar}{$index} or $self->is_known($data) and @{ ($self->shapes($data))[0] } == 1;
+        return _sym->squeeze($y, axis => $axis);
     },
     Cast => sub {
         my ($self, $n) = @_;
@@ -414,7 +547,16 @@ my %RULE = (
         [Div => 'broadcast_div'],
         [Pow => 'broadcast_power'],
         [Add => 'broadcast_add'],
-        [Mul => 'broadcast_mul']
+        [Mul => 'broadcast_mul'],
+        [Equal => 'broadcast_equal'],
+        [Greater => 'broadcast_greater'],
+        [GreaterOrEqual => 'broadcast_greater_equal'],
+        [Less => 'broadcast_lesser'],
+        [LessOrEqual => 'broadcast_lesser_equal'],
+        [And => 'broadcast_logical_and'],
+        [Or => 'broadcast_logical_or'],
+        [Not => 'logical_not'],
+        [Mod => 'broadcast_mod']
     ),
     (
         map { $_->[0] => _folded($_->[1]) } [Sum => 'broadcast_add'],
@@ -434,17 +576,31 @@ sub _attributes
     return { map { $_->{name} => $_->{ $field{ $_->{type} // 0 } // 'i' } } @{ $node->{attribute} } };
 }
 
+# The outputs of a node. Operators that read a tensor as numbers look at the first input alone.
+sub parts
+{
+    my ($self, $rule, $n) = @_;
+    my %reads_numbers = map { $_ => 1 } qw(Reshape Expand);
+    my @names = grep { length } @{ $n->{names} };
+    $n->{in} = [map { $self->symbol($_) } $reads_numbers{ $n->{op} } ? $names[0] : @names];
+    my @parts = $rule->($self, $n);
+    return @parts if @parts > 1 or @{ $n->{outputs} } == 1 or @{ $parts[0]->list_outputs } == 1;
+    return @{ $parts[0] };
+}
+
 # Symbol, arguments and auxiliary states.
 sub graph
 {
     my $model = shift;
     my $graph = $model->{graph} // _fail('import_model: the file holds no graph');
-    my $self = bless { tensors => { map { $_->{name} => _array($_) } @{ $graph->{initializer} } } }, __PACKAGE__;
+    my $self = bless {}, __PACKAGE__;
+    $self->{tensors}{ $_->{name} } = $self->array($_) for @{ $graph->{initializer} };
+    $self->prepare($graph->{input});
     for my $node (@{ $graph->{node} }) {
         my ($op, @outputs) = ($node->{op_type}, @{ $node->{output} });
         my $attributes = _attributes($node);
         if ($op eq 'Constant') {
-            $self->{tensors}{ $outputs[0] } = _array({ name => $outputs[0], %{ $attributes->{value} } });
+            $self->{tensors}{ $outputs[0] } = $self->array({ name => $outputs[0], %{ $attributes->{value} } });
             next;
         }
         my $rule = $RULE{$op} // _fail("import_model: operator $op of node $outputs[0] is not supported");
@@ -452,16 +608,14 @@ sub graph
         my $name = length($node->{name} // '') ? $node->{name} : $outputs[0];
         my $n =
             { op => $op, name => $name =~ s{[^\w.-]}{_}gr, a => $attributes, names => \@names, outputs => \@outputs };
-        $n->{in} = [map { $self->symbol($_) } grep { length } @names];
-        # Operators that read a tensor as numbers look at the first input alone.
-        my @parts = $rule->($self, $n);
-        @parts = @{ $parts[0] } if @parts == 1 and @outputs > 1 and @{ $parts[0]->list_outputs } > 1;
+        next if $self->fold($n, $rule);
+        my @parts = $self->parts($rule, $n);
         $self->{values}{ $outputs[$_] } = $parts[$_] for grep { defined $parts[$_] } 0 .. $#outputs;
     }
     my @heads = map { $self->symbol($_->{name}) } @{ $graph->{output} };
     my $symbol = @heads == 1 ? $heads[0] : AI::MXNet::Symbol->Group(\@heads);
     my $collect = sub {
-        return { map { $_ => $self->{tensors}{$_} } grep { $self->{tensors}{$_} } @_ };
+        return { map { $_ => $self->{tensors}{$_} } grep { defined $self->{tensors}{$_} } @_ };
     };
     return ($symbol, $collect->(@{ $symbol->list_arguments }), $collect->(@{ $symbol->list_auxiliary_states }));
 }
