@@ -210,6 +210,7 @@ typedef struct {
     int32_t num_args_param;
     // Number of parameters.
     size_t num_params;
+  bool other_params;
 } KsOpInfo;
 
 // What a parameter is. Everything that it points to lives as long as the library.
@@ -262,6 +263,18 @@ typedef int (*KsBackward)(void *owner,
 
 // What a monitor is: it sees arrays by name, borrowed, and returns 0, or -1 to end the pass with an error.
 typedef int (*KsMonitor)(const char *name, KsArray *array, void *payload);
+
+typedef struct KsPartial { int32_t ndim; int64_t sizes[32]; } KsPartial;
+typedef struct KsProperty { void *property; size_t num_arguments; const char *const *arguments; size_t num_outputs; const char *const *outputs; bool needs_grads; } KsProperty;
+typedef struct KsDefinition {
+  int (*property)(void *owner, size_t n, const char *const *keys, const char *const *values, KsProperty *out);
+  int (*infer_shape)(void *property, size_t num_inputs, size_t num_outputs, KsPartial *shapes);
+  int (*infer_type)(void *property, size_t num_inputs, size_t num_outputs, int32_t *dtypes);
+  int (*create)(void *property, int32_t device_type, int32_t device_id, size_t num_inputs, const KsPartial *shapes, const int32_t *dtypes, void **object);
+  int (*forward)(void *object, int training, size_t num_inputs, KsArray *const *inputs, size_t num_outputs, KsArray *const *outputs);
+  int (*backward)(void *object, size_t num_inputs, KsArray *const *inputs, size_t num_outputs, KsArray *const *outputs, KsArray *const *output_grads, const int32_t *wanted, KsArray *const *input_grads);
+  void (*release)(void *what);
+} KsDefinition;
 
 #ifdef __cplusplus
 extern "C" {
@@ -808,6 +821,8 @@ int ks_record_function(size_t num_inputs,
                        void (*release)(void *owner),
                        void *owner,
                        KsArray **recorded);
+
+int ks_register(const char *name, const KsDefinition *definition, void *owner);
 
 // A variable with `n` attributes into `*out`. Bare keys such as `lr_mult` are stored as `__lr_mult__`; `__shape__` and
 // `__dtype__` are used by inference. `*out` is the caller's, to be freed with ks_symbol_free. Fails when the name is empty.

@@ -39,7 +39,7 @@ const KINDS: [ErrorKind; 10] = [
 ];
 
 /// What the caller's function failed with.
-fn failure() -> Error {
+pub(crate) fn failure() -> Error {
     let Some((code, text)) = last() else {
         return Error::new(ErrorKind::Autograd, "a function of the caller's own failed without saying why");
     };
@@ -80,10 +80,10 @@ impl Drop for Foreign {
 }
 
 /// Handles that are freed at the end.
-struct Lent(Vec<*mut KsArray>);
+pub(crate) struct Lent(pub(crate) Vec<*mut KsArray>);
 
 impl Lent {
-    fn of(arrays: &[Array]) -> Lent {
+    pub(crate) fn of(arrays: &[Array]) -> Lent {
         Lent(arrays.iter().cloned().map(give).collect())
     }
 }

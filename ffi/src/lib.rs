@@ -38,6 +38,8 @@ pub mod sparse;
 
 pub mod custom;
 
+pub mod registered;
+
 pub mod symbol;
 pub mod watch;
 
@@ -58,6 +60,7 @@ pub use infer::*;
 pub use library::*;
 pub use op::*;
 pub use reflect::*;
+pub use registered::*;
 pub use sparse::*;
 pub use symbol::*;
 pub use types::*;

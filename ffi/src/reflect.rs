@@ -98,6 +98,7 @@ impl Entry {
                 variadic: matches!(def.arity, Arity::Variadic(_)),
                 num_args_param: self.count.map_or(-1, |i| i as i32),
                 num_params: specs.len(),
+                other_params: def.params.others,
             };
             Texts { info, params: specs.iter().map(param_info).collect() }
         })

@@ -213,6 +213,108 @@ pub type KsBackward = Option<
     ) -> c_int,
 >;
 
+/// A shape that may be known in part.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct KsPartial {
+    /// Number of axes, at most 32; -1 when not even that is known.
+    pub ndim: i32,
+    /// Sizes; -1 is unknown.
+    pub sizes: [i64; 32],
+}
+
+/// What a registered operator is with the keywords of a call. The texts are copied at once.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct KsProperty {
+    /// What `infer_shape`, `infer_type` and `create` of the KsDefinition get; given to `release` in the end.
+    pub property: *mut c_void,
+    /// Number of inputs.
+    pub num_arguments: usize,
+    /// Their names.
+    pub arguments: *const *const c_char,
+    /// Number of outputs, at least 1.
+    pub num_outputs: usize,
+    /// Their names.
+    pub outputs: *const *const c_char,
+    /// Whether the gradient depends on those of the outputs; that of a loss does not.
+    pub needs_grads: bool,
+}
+
+/// Functions of an operator of the caller's own, see ks_register. Each returns 0, or -1 after ks_fail; all arrays are borrowed, and
+/// may be retained. What they call is neither recorded nor traced.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct KsDefinition {
+    /// What the operator is with these keywords, all texts, into `*out`.
+    pub property: Option<
+        unsafe extern "C" fn(
+            owner: *mut c_void,
+            n: usize,
+            keys: *const *const c_char,
+            values: *const *const c_char,
+            out: *mut KsProperty,
+        ) -> c_int,
+    >,
+    /// Fills in what it knows of the shapes of the inputs, and behind them the outputs. Some input's is known.
+    pub infer_shape: Option<
+        unsafe extern "C" fn(
+            property: *mut c_void,
+            num_inputs: usize,
+            num_outputs: usize,
+            shapes: *mut KsPartial,
+        ) -> c_int,
+    >,
+    /// The same with KsDTypes; -1 is unknown.
+    pub infer_type: Option<
+        unsafe extern "C" fn(
+            property: *mut c_void,
+            num_inputs: usize,
+            num_outputs: usize,
+            dtypes: *mut i32,
+        ) -> c_int,
+    >,
+    /// What a call computes with into `*object`, for inputs of these shapes and KsDTypes. Given to `release` when neither the call
+    /// nor its gradient needs it any more.
+    pub create: Option<
+        unsafe extern "C" fn(
+            property: *mut c_void,
+            device_type: i32,
+            device_id: i32,
+            num_inputs: usize,
+            shapes: *const KsPartial,
+            dtypes: *const i32,
+            object: *mut *mut c_void,
+        ) -> c_int,
+    >,
+    /// Writes the outputs, which are zeros.
+    pub forward: Option<
+        unsafe extern "C" fn(
+            object: *mut c_void,
+            training: c_int,
+            num_inputs: usize,
+            inputs: *const *mut KsArray,
+            num_outputs: usize,
+            outputs: *const *mut KsArray,
+        ) -> c_int,
+    >,
+    /// Writes `input_grads[i]`, which are zeros, where `wanted[i]` is not 0. `output_grads` is NULL without `needs_grads`.
+    pub backward: Option<
+        unsafe extern "C" fn(
+            object: *mut c_void,
+            num_inputs: usize,
+            inputs: *const *mut KsArray,
+            num_outputs: usize,
+            outputs: *const *mut KsArray,
+            output_grads: *const *mut KsArray,
+            wanted: *const i32,
+            input_grads: *const *mut KsArray,
+        ) -> c_int,
+    >,
+    /// Called once, from any thread, with whatever of the owner, a property or an object is not needed any more. May be NULL.
+    pub release: Option<unsafe extern "C" fn(what: *mut c_void)>,
+}
+
 /// What ks_symbol_list tells of a symbol.
 #[derive(Clone, Copy)]
 #[repr(C)]
@@ -289,6 +391,8 @@ pub struct KsOpInfo {
     pub num_args_param: i32,
     /// Number of parameters.
     pub num_params: usize,
+    /// Whether it takes parameters of any other name: a call gives each under the index `num_params`, as a text `name=value`.
+    pub other_params: bool,
 }
 
 /// What a parameter is. Everything that it points to lives as long as the library.

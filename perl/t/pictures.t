@@ -7,7 +7,7 @@ use File::Temp qw(tempfile);
 use MIME::Base64 qw(decode_base64);
 use AI::MXNet qw(mx);
 
-needs_operators(qw(_cvimdecode _cvimread));
+needs_operators(qw(_cvimdecode _cvimread _imdecode));
 
 my $png = decode_base64(
 'iVBORw0KGgoAAAANSUhEUgAAAAQAAAADCAIAAAA7ljmRAAAAH0lEQVR42mPkOsFow8AAQSwM5xgYGFghCM7hYmDgAgBTcANVjaZD4QAAAABJRU5ErkJggg=='
@@ -82,5 +82,42 @@ dies_with(
 dies_with(sub { nd->_cvimdecode(nd->zeros([9])) }, qr/_cvimdecode.*uint8/, 'numbers');
 dies_with(sub { nd->_cvimdecode(bytes($png), flag => 2) }, qr/_cvimdecode: flag/, 'an unknown flag');
 dies_with(sub { nd->_cvimread("$name.none") }, qr/_cvimread: the file \Q$name.none\E cannot be read/, 'no file');
+
+# The old way: channels first, blue, green, red, less a mean; a piece of it; into one of several.
+{
+    my $all = nd->_cvimdecode(bytes($png), to_rgb => 0)->transpose(axes => [2, 0, 1])->astype('float32');
+    my $got = nd->imdecode($png, mean => nd->ones([3, 3, 4]));
+    is($got->dtype, 'float32', 'the dtype of the mean');
+    is_deeply($got->aspdl->unpdl, ($all - 1)->aspdl->unpdl, 'all of it, less the mean');
+    my $piece = nd->imdecode($png, clip_rect => [1, 0, 3, 2], mean => nd->zeros([3, 2, 2], dtype => 'float64'));
+    my $want = $all->slice_axis(axis => 1, begin => 0, end => 2)->slice_axis(axis => 2, begin => 1, end => 3);
+    is_deeply($piece->aspdl->unpdl, $want->aspdl->unpdl, 'a piece');
+    my $many = nd->zeros([2, 3, 3, 4]);
+    my $out = nd->imdecode($png, { out => $many, index => 1, mean => nd->zeros([3, 3, 4]) });
+    is_deeply($out->at(1)->aspdl->unpdl, $all->aspdl->unpdl, 'into the second of two');
+    is($many->at(0)->abs->sum->asscalar, 0, 'and nowhere else');
+    is_deeply(nd->imdecode($png, channels => 1, mean => nd->zeros([1, 3, 4]))->shape, [1, 3, 4], 'grey');
+    is_deeply(nd->imdecode($png)->shape, [3, 4, 3], 'without a mean it is the new way');
+    dies_with(
+        sub { nd->imdecode($png, mean => nd->zeros([3, 2, 2])) },
+        qr/_imdecode: mean must be as large as the result, got \(3,2,2\), want \(3,3,4\)/,
+        'a small mean'
+    );
+    dies_with(
+        sub { nd->imdecode($png, clip_rect => [0, 0, 9, 1], mean => nd->zeros([3, 1, 9])) },
+        qr/_imdecode: the piece is not in the picture/,
+        'a piece outside'
+    );
+    dies_with(
+        sub { nd->imdecode($png, channels => 2, mean => nd->zeros([2, 3, 4])) },
+        qr/_imdecode: c must be 1 or 3/,
+        'two channels'
+    );
+    dies_with(
+        sub { nd->imdecode('no', mean => nd->zeros([3, 3, 4])) },
+        qr/_imdecode: a JPEG or PNG picture is wanted/,
+        'no picture'
+    );
+}
 
 done_testing;

@@ -10,6 +10,7 @@ typedef struct {
     Name *inputs;
     bool variadic;
     uint32_t num_params;
+    bool other_params;
     Name *params;
 } Operator;
 
@@ -80,6 +81,7 @@ static void keshi_read_operators(pTHX)
         if (info.num_params > CALL_PARAMS)
             croak("%s has %" UVuf " parameters, want at most %d", info.name, (UV)info.num_params, CALL_PARAMS);
         o->num_params = (uint32_t)info.num_params;
+        o->other_params = info.other_params;
         Newx(o->params, info.num_params, Name);
         for (k = 0; k < info.num_params; k++) {
             KsParamInfo param;
@@ -221,6 +223,20 @@ static void keshi_set_param(pTHX_ Call *call, uint32_t param, SV *sv)
     keshi_value(aTHX_ call, call->op->params[param].s, sv, &call->values[slot]);
 }
 
+/* A parameter of any other name, of an operator that takes such. */
+static void keshi_set_other(pTHX_ Call *call, SV *key, SV *sv)
+{
+    KsValue *value = &call->values[call->num_params];
+    SV *text = sv_2mortal(newSVsv(key));
+    if (call->num_params >= CALL_PARAMS)
+        keshi_fail(aTHX_ "%s: too many parameters, want at most %d", call->op->name, CALL_PARAMS);
+    sv_catpvs(text, "=");
+    sv_catsv(text, keshi_is_list(sv) ? keshi_tuple_text(aTHX_ (AV *)SvRV(sv)) : SvOK(sv) ? sv : sv_2mortal(newSVpvs("None")));
+    call->index[call->num_params++] = call->op->num_params;
+    value->tag = KS_STR;
+    value->as.s = SvPVutf8(text, value->len);
+}
+
 /* -- arguments */
 
 /* An array, or a Slice, which is read. NULL for anything else. */
@@ -271,7 +287,15 @@ static bool keshi_named_arg(pTHX_ Call *call, SV *key, SV *value)
         call->out = SvOK(value) ? value : NULL;
         return TRUE;
     }
-    return n == 4 && memEQ(s, "name", 4);
+    if (n == 4 && memEQ(s, "name", 4))
+        return TRUE;
+    if (!call->op->other_params || !n || !isIDFIRST(*s))
+        return FALSE;
+    SvGETMAGIC(value);
+    if (IS_ARRAY(value))
+        keshi_fail(aTHX_ "%s: Cannot find argument '%s', want inputs by position", call->op->name, s);
+    keshi_set_other(aTHX_ call, key, value);
+    return TRUE;
 }
 
 static const char *keshi_known_params(pTHX_ const Operator *op)

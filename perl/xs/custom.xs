@@ -10,10 +10,7 @@ PPCODE:
     Loan *loan;
     size_t i;
     keshi_end_returned_loans(aTHX);
-    Newx(loan, 1, Loan);
-    loan->owner = newSVsv(object);
-    loan->interpreter = keshi_interpreter(aTHX);
-    loan->next = NULL;
+    loan = (Loan *)keshi_lend(aTHX_ object);
     if (ks_record_function(ins.n, ins.a, outs.n, outs.a, keep, keshi_function_backward, keshi_return_loan, loan, recorded) != 0) {
         SvREFCNT_dec_NN(loan->owner);
         Safefree(loan);
@@ -22,6 +19,23 @@ PPCODE:
     EXTEND(SP, (SSize_t)outs.n);
     for (i = 0; i < outs.n; i++)
         PUSHs(sv_2mortal(keshi_wrap(recorded[i])));
+
+ # register_operator($name, $class): makes Custom with that op_type mean what the class says
+void
+register_operator(SV *name, SV *class)
+CODE:
+    static const KsDefinition definition = {
+        keshi_op_property, keshi_op_infer_shape, keshi_op_infer_type, keshi_op_create,
+        keshi_op_forward, keshi_op_backward, keshi_return_loan
+    };
+    Loan *loan;
+    keshi_end_returned_loans(aTHX);
+    loan = (Loan *)keshi_lend(aTHX_ class);
+    if (ks_register(keshi_bytes_of(aTHX_ name), &definition, loan) != 0) {
+        SvREFCNT_dec_NN(loan->owner);
+        Safefree(loan);
+        keshi_fail_last(aTHX);
+    }
 
  # ahead($name, \@arrays, \%params): a call that runs on a thread of its own, until its ->wait gives what it made
 void

@@ -123,7 +123,7 @@ PPCODE:
             mXPUSHs(newSVpv(info.aliases[k], 0));
     }
 
- # What the table says of one operator: { name, doc, aliases, inputs, variadic, params => [ { name, type, default, doc } ] }
+ # What the table says of one operator: { name, doc, aliases, inputs, variadic, other_params, params => [ { name, type, default, doc } ] }
 SV *
 operator(const char *name)
 CODE:
@@ -141,6 +141,7 @@ CODE:
     (void)hv_stores(hv, "name", newSVpv(info.name, 0));
     (void)hv_stores(hv, "doc", newSVpv(info.doc ? info.doc : "", 0));
     (void)hv_stores(hv, "variadic", newSViv(info.variadic));
+    (void)hv_stores(hv, "other_params", newSViv(info.other_params));
     (void)hv_stores(hv, "aliases", newRV_noinc((SV *)aliases));
     (void)hv_stores(hv, "inputs", newRV_noinc((SV *)inputs));
     (void)hv_stores(hv, "params", newRV_noinc((SV *)params));

@@ -422,7 +422,11 @@ fn step(
         .map(|(i, s)| {
             let Some(s) = s else { return Ok(None) };
             // A state is meant to change: its version says nothing.
-            let t = if call.op.mutates.contains(&i) { s.state() } else { s.open(&call.op.input_name(i))? };
+            let t = if call.op.mutates.contains(&i) {
+                s.state()
+            } else {
+                s.open(&call.op.input_name(i, &call.params))?
+            };
             let edge = if options.create_graph { call.edges[i].clone() } else { None };
             Ok(Some(Array::with_edge(t.clone(), edge)))
         })

@@ -1,5 +1,6 @@
 //! Functions with a gradient of their own: what was computed anyhow becomes one node of the tape, whose gradient is a
-//! function of the caller's. So a language above can teach the tape what no operator says.
+//! function of the caller's. So a language above can teach the tape what no operator says. And operators of the caller's own,
+//! which have a name and a place in graphs: [`register`].
 
 use crate::array::Array;
 use crate::autograd::mode;
@@ -7,10 +8,12 @@ use crate::autograd::node::{Edge, Node};
 use crate::error::Result;
 use crate::ops::def::{Keep, OpDef, Run};
 use crate::ops::params::{ParamSet, ParamSpec, Params};
+pub use crate::ops::registered::{Backward, Definition, Operator, Property, Rules, register};
 use crate::ops::value::Value;
 use crate::ops::vjp::{Grads, Vjp};
 use crate::shape::show;
 use crate::tensor::Tensor;
+use crate::trace;
 use smallvec::SmallVec;
 use std::fmt;
 use std::sync::Arc;
@@ -23,6 +26,12 @@ pub trait Function: Send + Sync {
     /// the forward call, when [`record`] was told to keep them. What is called here is recorded if the gradient is to
     /// be differentiated again.
     fn backward(&self, grads: &[Array], outputs: &[Array]) -> Result<Vec<Option<Array>>>;
+}
+
+/// Runs code of the caller's own that an operator consists of: what it calls is made at once, and not recorded.
+pub fn outside<T>(training: bool, f: impl FnOnce() -> T) -> T {
+    let _scope = mode::Scope::enter(false, training);
+    trace::paused(f)
 }
 
 #[derive(Clone)]

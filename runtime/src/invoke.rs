@@ -17,6 +17,7 @@ use crate::tensor::Tensor;
 use crate::trace::{self, Traced};
 use crate::watch::{self, Watch};
 use smallvec::{SmallVec, smallvec};
+use std::borrow::Cow;
 
 /// Outputs of a call, the visible ones.
 pub type Outputs = SmallVec<[Array; 1]>;
@@ -56,6 +57,7 @@ fn traced(op: &'static OpDef, ins: &[&Array], params: &Params, given: &[&Array])
         bail!(Internal, "the call cannot be traced");
     }
     let tensors: Tensors<'_> = ins.iter().map(|a| a.tensor()).collect();
+    let params = &*of_call(op, params, &tensors)?;
     if let Some(view) = op.view {
         let out = Array::from(view(params, tensors[0])?);
         record(op, ins, params, &tensors, &[out.tensor()], std::slice::from_ref(&out));
@@ -121,6 +123,7 @@ pub fn parse_named(op: &'static OpDef, named: &[(&str, Value)], inputs: usize) -
     for (name, value) in named {
         match specs.iter().position(|s| s.name == *name) {
             Some(i) => given.push((i, value.clone())),
+            None if op.params.others => given.push((specs.len(), Value::Str(format!("{name}={value}")))),
             None if specs.is_empty() => {}
             None => {
                 let known: Vec<&str> = specs.iter().map(|s| s.name).collect();
@@ -247,13 +250,19 @@ fn simple(op: &'static OpDef, ins: &[&Array], params: &Params) -> Result<Option<
     Ok(Some(out))
 }
 
+/// The parameters of this call.
+#[inline]
+fn of_call<'a>(op: &OpDef, params: &'a Params, ins: &[&Tensor]) -> Result<Cow<'a, Params>> {
+    op.of_call.map_or(Ok(Cow::Borrowed(params)), |f| f(params, ins).map(Cow::Owned))
+}
+
 fn check_arity(op: &OpDef, params: &Params, given: usize) -> Result<()> {
     let want = op.num_inputs(params, given);
     if given != want {
-        let names = if matches!(op.arity, Arity::Variadic(_)) {
-            String::new()
-        } else {
-            format!(", want {}", op.inputs.join(", "))
+        let names = match (op.input_names, op.arity) {
+            (Some(names), _) => format!(", want {}", names(params).join(", ")),
+            (None, Arity::Variadic(_)) => String::new(),
+            (None, _) => format!(", want {}", op.inputs.join(", ")),
         };
         bail!(Argument, "Operator {} expects {want} inputs, but got {given}{names}", op.name);
     }
@@ -296,6 +305,7 @@ fn call(op: &'static OpDef, ins: &[&Array], params: &Params, given: &[&Array]) -
         return Ok(smallvec![out]);
     }
     let tensors: Tensors<'_> = ins.iter().map(|a| a.tensor()).collect();
+    let params = &*of_call(op, params, &tensors)?;
     let visible = (op.visible)(params);
     if let Some(view) = op.view {
         let seen = view(params, tensors[0])?;

@@ -119,6 +119,7 @@ exports! {
     ks_ahead_free(_);
     ks_einsum(_, _, _, _);
     ks_record_function(_, _, _, _, _, _, _, _, _);
+    ks_register(_, _, _);
     ks_set_nan_check(_, _);
     ks_set_profiling(_, _);
     ks_profile_clock();

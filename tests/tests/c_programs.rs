@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 /// Programs and what they print.
-const PROGRAMS: [(&str, &str); 9] = [
+const PROGRAMS: [(&str, &str); 10] = [
     ("seed", "[\n [ 4  8]\n [12 16]\n]\n"),
     ("errors", "errors ok\n"),
     ("views", "views ok\n"),
     ("dlpack", "dlpack ok\n"),
     ("symbol", "symbol ok\n"),
+    ("registered", "registered ok\n"),
     ("threads", "threads ok\n"),
     ("line_fit", "y = 2.000 x + 1.000\n"),
     ("run_mlp", "5 24\n"),

@@ -11,6 +11,7 @@ use AI::MXNet::NDArray;
 use AI::MXNet::AutoGrad;
 use AI::MXNet::Random;
 use AI::MXNet::Symbol;
+use AI::MXNet::Operator;
 use AI::MXNet::Optimizer;
 use AI::MXNet::Initializer;
 use AI::MXNet::KVStore;
@@ -69,6 +70,7 @@ my %package = (
     autograd => 'AutoGrad',
     gluon => 'Gluon',
     engine => 'Engine',
+    operator => 'Operator',
     profiler => 'Profiler',
 );
 {
@@ -179,6 +181,7 @@ module makes C<nd>, C<autograd>, C<gluon>, C<nn> and C<rnn> class names everywhe
     mx->contrib   AI::MXNet::Contrib      further operators
     mx->image     AI::MXNet::Image        operators on images
     mx->engine    AI::MXNet::Engine
+    mx->operator  AI::MXNet::Operator     operators of one's own
     mx->runtime   AI::MXNet::RunTime      what this build can do
     mx->profiler  AI::MXNet::Profiler     what takes the time
 

@@ -84,7 +84,7 @@ impl Executor {
     }
 
     fn new(symbol: &Symbol, mut bound: Binding) -> Result<Executor> {
-        let plan = Plan::new(symbol);
+        let mut plan = Plan::new(symbol);
         let (args, aux) = plan.order.variables();
         let counted = |what: &str, got: usize, want: usize| {
             if got == want {
@@ -129,6 +129,7 @@ impl Executor {
         let shapes = shapes(&plan.order, |i| plan.fact(&values, i, |a| Partial::from(a.dims())))?;
         let types = types(&plan.order, |i| plan.fact(&values, i, Array::dtype))?;
         let devices = places(&plan, &values, &bound);
+        plan.settle(&shapes, &types, &devices)?;
         let (pass, monitor) = (Mutex::default(), Mutex::default());
         let outputs = Mutex::new(bound.outputs.clone());
         let executor = Executor { plan, bound, is_aux, outputs, devices, shapes, types, pass, monitor };
@@ -335,7 +336,7 @@ impl Executor {
                 Some(grad) => grad.detach(),
                 None => Array::zeros(&meta.dims, meta.dtype, self.devices[i])?,
             };
-            monitor(&format!("{}_backward_{}", node.name, input_name(call.op, k)), &grad)?;
+            monitor(&format!("{}_backward_{}", node.name, input_name(call.op, &call.params, k)), &grad)?;
         }
         Ok(())
     }

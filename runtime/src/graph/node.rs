@@ -107,7 +107,8 @@ impl Node {
         let key = attrs::stored(key)?;
         let mut state = self.state();
         if let Some(op) = self.op()
-            && (op.params.specs)().iter().any(|s| s.name == key)
+            && ((op.params.others && !attrs::is_guarded(&key))
+                || (op.params.specs)().iter().any(|s| s.name == key))
         {
             let mut changed = state.attrs.clone();
             changed.insert(key, value.to_owned());
@@ -259,10 +260,10 @@ fn stored_attrs(given: &[(&str, &str)]) -> Result<Attrs> {
 }
 
 /// The name of input `i` in names of variables. Repeated inputs have numbers.
-pub(crate) fn input_name(op: &OpDef, i: usize) -> String {
-    match op.arity {
-        Arity::Variadic(_) => format!("arg{i}"),
-        _ => op.input_name(i),
+pub(crate) fn input_name(op: &OpDef, params: &Params, i: usize) -> String {
+    match (op.arity, op.input_names) {
+        (Arity::Variadic(_), None) => format!("arg{i}"),
+        _ => op.input_name(i, params),
     }
 }
 
@@ -293,22 +294,23 @@ fn build(
     for (i, symbol) in given.iter().enumerate() {
         let at = match keys.get(i) {
             None => i,
-            Some(key) => (0..want).find(|&k| input_name(op, k) == *key).ok_or_else(|| {
-                let known: Vec<String> = (0..want).map(|k| input_name(op, k)).collect();
+            Some(key) => (0..want).find(|&k| input_name(op, &params, k) == *key).ok_or_else(|| {
+                let known: Vec<String> = (0..want).map(|k| input_name(op, &params, k)).collect();
                 err!(Argument, "Cannot find argument '{key}', want one of {}", known.join(", "))
             })?,
         };
         slots[at] = Some(symbol.single(&format!("Argument {i}"))?.clone());
     }
-    let missing =
-        |(i, slot): (usize, Option<Entry>)| slot.unwrap_or_else(|| own_variable(op, name, &attrs, i));
+    let missing = |(i, slot): (usize, Option<Entry>)| {
+        slot.unwrap_or_else(|| own_variable(op, name, &attrs, &params, i))
+    };
     let inputs: Vec<Entry> = slots.into_iter().enumerate().map(missing).collect();
     Ok(Symbol::of(Arc::new(finish(op, name, attrs, params, inputs)?)))
 }
 
 /// A variable for an input of a call that was not given.
-pub(crate) fn own_variable(op: &OpDef, call: &str, attrs: &Attrs, input: usize) -> Entry {
-    let of_input = input_name(op, input);
+pub(crate) fn own_variable(op: &OpDef, call: &str, attrs: &Attrs, params: &Params, input: usize) -> Entry {
+    let of_input = input_name(op, params, input);
     let name = if call.is_empty() { of_input } else { format!("{call}_{of_input}") };
     let mut attrs = attrs.clone();
     if let Some((_, init)) = op.inits.iter().find(|(i, _)| *i == input) {
@@ -337,7 +339,7 @@ pub(crate) fn finish(
             Kind::Call(_) => bail!(
                 Argument,
                 "{} is changed by the operator, got an output of {}, want a variable",
-                input_name(op, i),
+                input_name(op, &params, i),
                 entry.node.name
             ),
         }

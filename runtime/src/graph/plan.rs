@@ -12,6 +12,7 @@ use crate::ops::def::{Gradient, OpDef};
 use crate::ops::infer::{Shapes, Types};
 use crate::ops::params::Params;
 use crate::shape::partial::Partial;
+use crate::tensor::Tensor;
 use smallvec::SmallVec;
 
 /// One call.
@@ -123,6 +124,25 @@ impl Plan {
                 let dtype = types[step.out].unwrap_or_default();
                 given[step.out] = Some(Array::zeros(&dims, dtype, device(step.node))?);
             }
+        }
+        Ok(())
+    }
+
+    /// Gives calls that keep something ([`OpDef::of_call`]) the parameters which they have as long as the graph is bound.
+    pub fn settle(&mut self, shapes: &[Partial], types: &[Option<DType>], devices: &[Device]) -> Result<()> {
+        for step in &mut self.steps {
+            let Some(of_call) = step.op.of_call else { continue };
+            let phantom = |&p: &usize| {
+                let dims = shapes[p].known()?;
+                Some(Tensor::phantom(&dims, types[p].unwrap_or_default(), devices[step.node]))
+            };
+            let Some(ins) = step.ins.iter().map(phantom).collect::<Option<Vec<Result<Tensor>>>>() else {
+                continue;
+            };
+            let ins: Vec<Tensor> = ins.into_iter().collect::<Result<_>>()?;
+            let refs: Vec<&Tensor> = ins.iter().collect();
+            step.params =
+                of_call(&step.params, &refs).map_err(|e| in_node(&self.order.nodes[step.node], e))?;
         }
         Ok(())
     }

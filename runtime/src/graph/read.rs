@@ -87,12 +87,12 @@ fn node(value: &Value, made: &[Arc<Node>]) -> Result<Node> {
         bail!(Argument, "Operator {} expects {want} inputs, but got {}", op.name, inputs.len());
     }
     for i in inputs.len()..want {
-        inputs.push(own_variable(op, name, &attrs, i));
+        inputs.push(own_variable(op, name, &attrs, &params, i));
     }
     for (input, key, value) in for_inputs {
         let at = (0..want)
             .filter(|_| !matches!(op.arity, Arity::Variadic(_)))
-            .find(|&i| input_name(op, i) == input);
+            .find(|&i| input_name(op, &params, i) == input);
         if let Some(variable) = at.map(|i| &inputs[i].node).filter(|n| n.is_variable()) {
             variable.set_attr(&key, &value)?;
         }

@@ -42,8 +42,13 @@ impl Symbol {
                         None => Entry { node: variable(), output: 0, version: 0 },
                     };
                     let inputs = call.edges.iter().map(input).collect();
-                    let texts = (call.op.params.specs)().into_iter().zip(call.params.texts());
-                    let attrs: Attrs = texts.map(|(spec, text)| (spec.name.to_owned(), text)).collect();
+                    let specs = (call.op.params.specs)();
+                    let mut texts = call.params.texts();
+                    let others = texts.split_off(specs.len().min(texts.len()));
+                    let named = specs.into_iter().zip(texts).map(|(spec, text)| (spec.name.to_owned(), text));
+                    let other =
+                        |text: &String| text.split_once('=').map(|(k, v)| (k.to_owned(), v.to_owned()));
+                    let attrs: Attrs = named.chain(others.iter().filter_map(other)).collect();
                     calls += 1;
                     let name = format!("node_{}", calls - 1);
                     Arc::new(Node::call(call.op, &name, attrs, call.params.clone(), inputs))

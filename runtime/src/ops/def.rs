@@ -156,6 +156,9 @@ impl Keep {
     }
 }
 
+/// Tells the parameters of one call, or of one graph that is bound, from those that it was given and from its inputs.
+pub type OfCall = fn(&Params, &[&Tensor]) -> Result<Params>;
+
 /// How the outputs of an operator are called in a graph.
 #[derive(Clone, Copy)]
 pub enum OutputNames {
@@ -165,6 +168,8 @@ pub enum OutputNames {
     Numbered,
     /// These.
     Named(&'static [&'static str]),
+    /// What the parameters say, by number.
+    By(fn(&Params, usize) -> String),
 }
 
 /// The gradient of an operator.
@@ -197,6 +202,8 @@ pub struct OpDef {
     pub inputs: &'static [&'static str],
     /// How many inputs there are.
     pub arity: Arity,
+    /// Names of all inputs, and so their number, where the parameters tell them; [`OpDef::inputs`] are then those that MXNet lists.
+    pub input_names: Option<fn(&Params) -> Vec<String>>,
     /// Number of outputs, hidden ones included.
     pub outputs: fn(&Params) -> usize,
     /// Number of outputs that the caller sees: the first ones.
@@ -209,6 +216,9 @@ pub struct OpDef {
     pub inits: &'static [(usize, &'static str)],
     /// Parameters.
     pub params: ParamDef,
+    /// What makes the parameters of one call, for an operator that keeps something from a call to its gradient. Sets that it
+    /// made before for inputs of the same kind stay as they are.
+    pub of_call: Option<OfCall>,
     /// Shape inference.
     pub shape: ShapeInfer,
     /// Dtype inference.
@@ -278,12 +288,14 @@ impl OpDef {
             doc: "",
             inputs,
             arity: Arity::All,
+            input_names: None,
             outputs: one,
             visible: one,
             counted: None,
             output_names: OutputNames::Plain,
             inits: &[],
             params: ParamDef::NONE,
+            of_call: None,
             shape: ShapeInfer::Same,
             dtype: TypeInfer::Same,
             run,
@@ -344,6 +356,21 @@ impl OpDef {
         OpDef { params: ParamDef::of::<T>(), ..self }
     }
 
+    /// Says that it takes parameters of any other name, too; see [`ParamDef::others`].
+    pub const fn other_params(self) -> OpDef {
+        OpDef { params: ParamDef { others: true, ..self.params }, ..self }
+    }
+
+    /// See [`OpDef::of_call`](OpDef#structfield.of_call).
+    pub const fn of_call(self, f: OfCall) -> OpDef {
+        OpDef { of_call: Some(f), ..self }
+    }
+
+    /// The parameters tell the names of the inputs.
+    pub const fn input_names(self, f: fn(&Params) -> Vec<String>) -> OpDef {
+        OpDef { input_names: Some(f), ..self }
+    }
+
     /// The number of inputs depends on the parameters.
     pub const fn arity(self, f: fn(&Params) -> usize) -> OpDef {
         OpDef { arity: Arity::By(f), ..self }
@@ -367,6 +394,11 @@ impl OpDef {
     /// Names of the outputs: those of the hidden ones may be left out.
     pub const fn output_names(self, names: &'static [&'static str]) -> OpDef {
         OpDef { output_names: OutputNames::Named(names), ..self }
+    }
+
+    /// The parameters tell the names of the outputs.
+    pub const fn output_names_by(self, f: fn(&Params, usize) -> String) -> OpDef {
+        OpDef { output_names: OutputNames::By(f), ..self }
     }
 
     /// Says that the names of the outputs are numbered, also where there is one.
@@ -515,17 +547,19 @@ impl OpDef {
 
     /// The number of inputs that a call with these parameters has; `given` are there.
     pub fn num_inputs(&self, params: &Params, given: usize) -> usize {
-        match self.arity {
-            Arity::All => self.inputs.len(),
-            Arity::By(f) => f(params),
-            Arity::Variadic(_) => given.max(1),
+        match (self.arity, self.input_names) {
+            (Arity::All, _) => self.inputs.len(),
+            (Arity::By(f), _) => f(params),
+            (Arity::Variadic(_), Some(names)) => names(params).len(),
+            (Arity::Variadic(_), None) => given.max(1),
         }
     }
 
     /// Name of input `i`.
-    pub fn input_name(&self, i: usize) -> String {
-        match self.arity {
-            Arity::Variadic(_) => format!("{}{i}", self.inputs[0]),
+    pub fn input_name(&self, i: usize, params: &Params) -> String {
+        match (self.arity, self.input_names) {
+            (_, Some(names)) => names(params).into_iter().nth(i).unwrap_or_else(|| format!("input {i}")),
+            (Arity::Variadic(_), None) => format!("{}{i}", self.inputs[0]),
             _ => self.inputs.get(i).map_or_else(|| format!("input {i}"), |n| (*n).to_owned()),
         }
     }
@@ -533,6 +567,7 @@ impl OpDef {
     /// Name of output `i`.
     pub fn output_name(&self, i: usize, params: &Params) -> String {
         match self.output_names {
+            OutputNames::By(f) => f(params, i),
             OutputNames::Named(names) if i < names.len() => names[i].to_owned(),
             OutputNames::Plain if (self.visible)(params) == 1 => "output".to_owned(),
             _ => format!("output{i}"),

@@ -32,6 +32,7 @@ pub mod random;
 pub mod random_pdf;
 pub mod random_sample;
 pub mod reduce;
+pub mod registered;
 pub mod rnn;
 pub mod sequence;
 pub mod shape_ops;
@@ -122,6 +123,7 @@ static TABLES: &[&[&OpDef]] = &[
     reduce::stretch::TABLE,
     reduce::sum::TABLE,
     order::TABLE,
+    registered::TABLE,
     rnn::TABLE,
     rnn::ready::TABLE,
     sequence::TABLE,

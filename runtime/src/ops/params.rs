@@ -99,15 +99,18 @@ pub struct ParamDef {
     pub specs: fn() -> Vec<ParamSpec>,
     /// See [`ParamSet::parse`].
     pub parse: fn(&[(usize, Value)]) -> Result<Params>,
+    /// Whether it takes parameters of any other name: `parse` gets each as a text `name=value` under the index after the last
+    /// one's, and [`ParamSet::texts`] ends with them.
+    pub others: bool,
 }
 
 impl ParamDef {
     /// No parameters. Operators without a parameter struct ignore unknown ones, as MXNet does.
-    pub const NONE: ParamDef = ParamDef { specs: Vec::new, parse: |_| Ok(Params::NONE) };
+    pub const NONE: ParamDef = ParamDef { specs: Vec::new, parse: |_| Ok(Params::NONE), others: false };
 
     /// The parameters of `T`.
     pub const fn of<T: ParamSet>() -> ParamDef {
-        ParamDef { specs: T::specs, parse: Params::of::<T> }
+        ParamDef { specs: T::specs, parse: Params::of::<T>, others: false }
     }
 }
 

@@ -11,7 +11,8 @@ use AI::MXNet::NS::Operators '_image_';
 
 # -- pictures: height, width, channel
 
-sub _bytes
+# The bytes of a file as an operator takes them.
+sub file_array
 {
     my $bytes = shift;
     return AI::MXNet::NDArray->array($bytes, dtype => 'uint8') if blessed $bytes and $bytes->isa('PDL');
@@ -36,7 +37,7 @@ sub _options
 sub imdecode
 {
     my ($class, $bytes, @options) = @_;
-    return AI::MXNet::NDArray->_cvimdecode(_bytes($bytes), _options(imdecode => @options));
+    return AI::MXNet::NDArray->_cvimdecode(file_array($bytes), _options(imdecode => @options));
 }
 
 sub imread

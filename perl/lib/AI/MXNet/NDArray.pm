@@ -138,8 +138,39 @@ sub onehot_encode
 
 sub imdecode
 {
+    my ($class, $bytes, @rest) = @_;
+    my %named = @rest == 1 && ref $rest[0] eq 'HASH' ? %{ $rest[0] } : @rest % 2 ? () : @rest;
+    return AI::MXNet::Image->imdecode($bytes, @rest) if not defined $named{mean};
+    my $arg = _named('imdecode', { clip_rect => [0, 0, 0, 0], out => undef, index => 0, channels => 3, mean => undef },
+        %named);
+    my $file = AI::MXNet::Image::file_array($bytes);
+    my $out = $arg->{out};
+    $out = $out->at($arg->{index}) if _is_array($out) and $out->ndim == 4;
+    my $picture = __PACKAGE__->_imdecode($arg->{mean}, $file, $arg->{index}, @{ $arg->{clip_rect} },
+        $arg->{channels}, $file->size, { defined $out ? (out => $out) : () });
+    return $arg->{out} // $picture;
+}
+
+# Inputs by name are put in the order that the operator lists.
+sub Custom
+{
     my ($class, @args) = @_;
-    return AI::MXNet::Image->imdecode(@args);
+    my %named = ref $args[-1] eq 'HASH' ? %{ pop @args } : ();
+    my @inputs;
+    push @inputs, shift @args while _is_array($args[0]);
+    _fail('Custom: got an odd number of named arguments behind the inputs') if @args % 2;
+    %named = (%named, @args);
+    my %given = map { $_ => delete $named{$_} } grep { $_ ne 'out' and _is_array($named{$_}) } keys %named;
+    if (%given) {
+        for my $name (@{ AI::MXNet::Operator->list_arguments(%named) }) {
+            next if not exists $given{$name} and not @inputs;
+            push @{ $given{''} }, delete $given{$name} // shift @inputs;
+        }
+        @inputs = (@{ delete $given{''} // [] }, @inputs);
+        _fail("Custom: Cannot find argument '$_'") for sort keys %given;
+    }
+    delete $named{name};
+    return $class->SUPER::Custom(@inputs, \%named);
 }
 
 # What a monitor is given is an array already; its handle is the object.

@@ -28,7 +28,7 @@ sub text_of
 sub _is_known
 {
     my ($operator, $name) = @_;
-    return 1 if $common{$name} or $name =~ /^__.*__$/ or $name =~ $hidden;
+    return 1 if $operator->{other_params} or $common{$name} or $name =~ /^__.*__$/ or $name =~ $hidden;
     $operator->{known} //= { map { $_ => 1 } @{ $operator->{inputs} }, map { $_->{name} } @{ $operator->{params} } };
     return $operator->{known}{$name} || !@{ $operator->{params} };
 }

@@ -1,0 +1,187 @@
+package AI::MXNet::Operator;
+use 5.014;
+use strict;
+use warnings;
+use AI::MXNet::Keshi;
+use AI::MXNet::Context;
+use AI::MXNet::CustomOp;
+use AI::MXNet::CustomOpProp;
+use Scalar::Util qw(blessed);
+
+my %class;
+
+sub register
+{
+    my ($self, $name, $class) = @_;
+    return sub { $self->register($name, @_) }
+        if @_ == 2;
+    AI::MXNet::Keshi::fail('register: a name is wanted, got ' . ($name // 'undef'))
+        if not length($name // '')
+        or ref $name;
+    AI::MXNet::Keshi::fail(
+        "register: $name got " . ($class // 'undef') . ', want a subclass of AI::MXNet::CustomOpProp')
+        if not defined $class
+        or not eval { $class->isa('AI::MXNet::CustomOpProp') };
+    AI::MXNet::Keshi::register_operator($name, ref $class || $class);
+    $class{$name} = ref $class || $class;
+    return $class;
+}
+
+# The inputs of a call with these keywords.
+sub list_arguments
+{
+    my ($self, %named) = @_;
+    my ($name) = delete @named{qw(op_type name out)};
+    my $class = $class{ $name // '' } or return [];
+    my $prop = $class->new(map { $_ => AI::MXNet::Symbol::Base::text_of($named{$_}) } keys %named);
+    return [_list($prop->list_arguments)];
+}
+
+# -- what the library calls
+
+sub _list { return @_ == 1 && ref $_[0] eq 'ARRAY' ? @{ $_[0] } : @_ }
+
+sub _property
+{
+    my ($class, $keywords) = @_;
+    my $prop = $class->new(%$keywords);
+    AI::MXNet::Keshi::fail("$class: new made no object") if not blessed $prop;
+    my ($arguments, $outputs, $states) =
+        map { [_list($prop->$_)] } qw(list_arguments list_outputs list_auxiliary_states);
+    AI::MXNet::Keshi::fail("$class: auxiliary states (@$states) are not supported, keep what changes in an object")
+        if @$states;
+    my @grads = (0 .. $#$outputs);
+    my @data = map { @$outputs + $_ } 0 .. $#$arguments;
+    my @results = map { @$outputs + @$arguments + $_ } 0 .. $#$outputs;
+    my %needed = map { $_ => 1 } _list($prop->declare_backward_dependency(\@grads, \@data, \@results));
+    return [$prop, $arguments, $outputs, scalar grep { $needed{$_} } @grads];
+}
+
+# In what follows the first argument is what _property made, or create_operator.
+
+# The lists of inputs and outputs that an inference gave, as one.
+sub _inferred
+{
+    my ($made, $method, $ins, $num_outputs) = @_;
+    my @lists = _list($made->[0]->$method($ins));
+    AI::MXNet::Keshi::fail("$method must return lists for inputs and outputs")
+        if @lists < 2
+        or grep { ref ne 'ARRAY' } @lists[0, 1];
+    my ($got, $want) = (scalar @{ $lists[0] }, scalar @$ins);
+    AI::MXNet::Keshi::fail("$method must return one for each input, got $got, want $want") if $got != $want;
+    ($got, $want) = (scalar @{ $lists[1] }, $num_outputs);
+    AI::MXNet::Keshi::fail("$method must return one for each output, got $got, want $want") if $got != $want;
+    return [@{ $lists[0] }, @{ $lists[1] }];
+}
+
+# A size of 0 is an unknown one, unless all is known and there is one among the inputs.
+sub _infer_shape
+{
+    my ($made, $ins, $num_outputs) = @_;
+    my $empty = not grep { !@$_ } @$ins;
+    my $all = _inferred($made, infer_shape => [map { [@$_] } @$ins], $num_outputs);
+    for my $shape (@$all) {
+        next if not defined $shape;
+        AI::MXNet::Keshi::fail("infer_shape told $shape, want a list of sizes")
+            if ref $shape ne 'ARRAY'
+            or grep { !defined or !/^-?\d+$/ } @$shape;
+        $shape = [map { $_ > 0 || ($_ == 0 && $empty) ? $_ : -1 } @$shape];
+        $shape = undef if not @$shape and not $empty;
+    }
+    return $all;
+}
+
+sub _infer_type { return _inferred($_[0], 'infer_type', @_[1, 2]) }
+
+sub _create
+{
+    my ($made, $type, $id, $shapes, $dtypes) = @_;
+    my $ctx = $type == 3 ? AI::MXNet::Context->cpu_pinned($id) : AI::MXNet::Context->cpu($id);
+    my $op = $made->[0]->create_operator($ctx, $shapes, $dtypes);
+    for my $method (qw(forward backward)) {
+        AI::MXNet::Keshi::fail(
+            'create_operator made ' . ($op // 'undef') . ', want an object with methods forward and backward')
+            if not blessed $op
+            or not $op->can($method);
+    }
+    return $op;
+}
+
+sub _forward
+{
+    my ($op, $training, $ins, $outs) = @_;
+    $op->forward($training, [('write') x @$outs], $ins, $outs, []);
+    return;
+}
+
+sub _backward
+{
+    my ($op, $req, $grads, $ins, $outs, $in_grads) = @_;
+    $op->backward($req, $grads, $ins, $outs, $in_grads, []);
+    return;
+}
+
+1;
+
+__END__
+
+=head1 NAME
+
+AI::MXNet::Operator - operators of one's own, by name
+
+=head1 SYNOPSIS
+
+    use AI::MXNet qw(mx);
+
+    package Sigmoid;
+    use parent -norequire, 'AI::MXNet::CustomOp';
+
+    sub forward
+    {
+        my ($self, $is_train, $req, $in_data, $out_data, $aux) = @_;
+        $self->assign($out_data->[0], $req->[0], 1 / (1 + exp(-$in_data->[0])));
+    }
+
+    sub backward
+    {
+        my ($self, $req, $out_grad, $in_data, $out_data, $in_grad, $aux) = @_;
+        my $y = $out_data->[0];
+        $self->assign($in_grad->[0], $req->[0], $out_grad->[0] * $y * (1 - $y));
+    }
+
+    package SigmoidProp;
+    use parent -norequire, 'AI::MXNet::CustomOpProp';
+    sub create_operator { return Sigmoid->new }
+
+    package main;
+    mx->operator->register('my_sigmoid', 'SigmoidProp');
+    my $x = nd->array([-1, 0, 1]);
+    $x->attach_grad;
+    my $y;
+    autograd->record(sub { $y = nd->Custom($x, op_type => 'my_sigmoid') });
+    $y->backward;
+    print $x->grad->aspdl, "\n";
+    print mx->sym->Custom(mx->sym->Variable('x'), op_type => 'my_sigmoid', name => 's')->list_outputs->[0], "\n";
+
+=head1 DESCRIPTION
+
+What is registered is called by the operator C<Custom>, with arrays, in symbols, executors and modules, and in hybridized blocks. Every
+keyword of the call but C<op_type>, C<name> and C<out> goes to C<new> of the registered class, as a text.
+
+=over 4
+
+=item register($name, $class)
+
+Makes C<op_type =E<gt> $name> mean this subclass of L<AI::MXNet::CustomOpProp> from now on. Without a class it returns a sub that takes one.
+
+=item list_arguments(op_type =E<gt> $name, %keywords)
+
+The inputs of such a call.
+
+=back
+
+=head1 SEE ALSO
+
+L<AI::MXNet::CustomOp>, L<AI::MXNet::CustomOpProp>; L<AI::MXNet::AutoGrad::Function> for a gradient without a name
+
+=cut
