@@ -210,7 +210,8 @@ typedef struct {
     int32_t num_args_param;
     // Number of parameters.
     size_t num_params;
-  bool other_params;
+    // Whether it takes parameters of any other name: a call gives each under the index `num_params`, as a text `name=value`.
+    bool other_params;
 } KsOpInfo;
 
 // What a parameter is. Everything that it points to lives as long as the library.
@@ -261,20 +262,74 @@ typedef int (*KsBackward)(void *owner,
                           size_t num_inputs,
                           KsArray **input_grads);
 
+// What a registered operator is with the keywords of a call. The texts are copied at once.
+typedef struct {
+    // What `infer_shape`, `infer_type` and `create` of the KsDefinition get; given to `release` in the end.
+    void *property;
+    // Number of inputs.
+    size_t num_arguments;
+    // Their names.
+    const char *const *arguments;
+    // Number of outputs, at least 1.
+    size_t num_outputs;
+    // Their names.
+    const char *const *outputs;
+    // Whether the gradient depends on those of the outputs; that of a loss does not.
+    bool needs_grads;
+} KsProperty;
+
+// A shape that may be known in part.
+typedef struct {
+    // Number of axes, at most 32; -1 when not even that is known.
+    int32_t ndim;
+    // Sizes; -1 is unknown.
+    int64_t sizes[32];
+} KsPartial;
+
+// Functions of an operator of the caller's own, see ks_register. Each returns 0, or -1 after ks_fail; all arrays are borrowed, and
+// may be retained. What they call is neither recorded nor traced.
+typedef struct {
+    // What the operator is with these keywords, all texts, into `*out`.
+    int (*property)(void *owner,
+                    size_t n,
+                    const char *const *keys,
+                    const char *const *values,
+                    KsProperty *out);
+    // Fills in what it knows of the shapes of the inputs, and behind them the outputs. Some input's is known.
+    int (*infer_shape)(void *property, size_t num_inputs, size_t num_outputs, KsPartial *shapes);
+    // The same with KsDTypes; -1 is unknown.
+    int (*infer_type)(void *property, size_t num_inputs, size_t num_outputs, int32_t *dtypes);
+    // What a call computes with into `*object`, for inputs of these shapes and KsDTypes. Given to `release` when neither the call
+    // nor its gradient needs it any more.
+    int (*create)(void *property,
+                  int32_t device_type,
+                  int32_t device_id,
+                  size_t num_inputs,
+                  const KsPartial *shapes,
+                  const int32_t *dtypes,
+                  void **object);
+    // Writes the outputs, which are zeros.
+    int (*forward)(void *object,
+                   int training,
+                   size_t num_inputs,
+                   KsArray *const *inputs,
+                   size_t num_outputs,
+                   KsArray *const *outputs);
+    // Writes `input_grads[i]`, which are zeros, where `wanted[i]` is not 0. `output_grads` is NULL without `needs_grads`.
+    int (*backward)(void *object,
+                    size_t num_inputs,
+                    KsArray *const *inputs,
+                    size_t num_outputs,
+                    KsArray *const *outputs,
+                    KsArray *const *output_grads,
+                    const int32_t *wanted,
+                    KsArray *const *input_grads);
+    // Called once, from any thread, with whatever of the owner, a property or an object is not needed any more. May be NULL.
+    void (*release)(void *what);
+} KsDefinition;
+
 // What a monitor is: it sees arrays by name, borrowed, and returns 0, or -1 to end the pass with an error.
 typedef int (*KsMonitor)(const char *name, KsArray *array, void *payload);
-
-typedef struct KsPartial { int32_t ndim; int64_t sizes[32]; } KsPartial;
-typedef struct KsProperty { void *property; size_t num_arguments; const char *const *arguments; size_t num_outputs; const char *const *outputs; bool needs_grads; } KsProperty;
-typedef struct KsDefinition {
-  int (*property)(void *owner, size_t n, const char *const *keys, const char *const *values, KsProperty *out);
-  int (*infer_shape)(void *property, size_t num_inputs, size_t num_outputs, KsPartial *shapes);
-  int (*infer_type)(void *property, size_t num_inputs, size_t num_outputs, int32_t *dtypes);
-  int (*create)(void *property, int32_t device_type, int32_t device_id, size_t num_inputs, const KsPartial *shapes, const int32_t *dtypes, void **object);
-  int (*forward)(void *object, int training, size_t num_inputs, KsArray *const *inputs, size_t num_outputs, KsArray *const *outputs);
-  int (*backward)(void *object, size_t num_inputs, KsArray *const *inputs, size_t num_outputs, KsArray *const *outputs, KsArray *const *output_grads, const int32_t *wanted, KsArray *const *input_grads);
-  void (*release)(void *what);
-} KsDefinition;
 
 #ifdef __cplusplus
 extern "C" {
@@ -822,7 +877,13 @@ int ks_record_function(size_t num_inputs,
                        void *owner,
                        KsArray **recorded);
 
-int ks_register(const char *name, const KsDefinition *definition, void *owner);
+// Makes the operator `Custom` with `op_type = name` run these functions from now on, also in graphs that are made later.
+// `definition` is copied. `release(owner)` is called when another definition has taken its place and nothing of it is in use.
+// Fails when a pointer is NULL, the name is empty or a function other than `release` is missing; then `release` is not called.
+// Requires: `name` is a string; the functions may be called from any thread, and do what KsDefinition says.
+int ks_register(const char *name,
+                const KsDefinition *definition,
+                void *owner);
 
 // A variable with `n` attributes into `*out`. Bare keys such as `lr_mult` are stored as `__lr_mult__`; `__shape__` and
 // `__dtype__` are used by inference. `*out` is the caller's, to be freed with ks_symbol_free. Fails when the name is empty.
