@@ -180,8 +180,11 @@ macro_rules! layouts {
 
 layouts! {
     KsValueAs { i, f, s, ints, floats }
-    KsOpInfo { name, doc, num_aliases, aliases, num_inputs, inputs, variadic, num_args_param, num_params }
+    KsOpInfo { name, doc, num_aliases, aliases, num_inputs, inputs, variadic, num_args_param, num_params, other_params }
     KsSparse { storage, ndim, dims, indices }
+    KsPartial { ndim, sizes }
+    KsProperty { property, num_arguments, arguments, num_outputs, outputs, needs_grads }
+    KsDefinition { property, infer_shape, infer_type, create, forward, backward, release }
     KsParamInfo { name, type_text, default_text, doc, required }
 }
 
