@@ -132,7 +132,7 @@ impl Rules for Owned {
         let shapes: Vec<KsPartial> =
             ins.iter().map(|(dims, _)| partial(&Partial::from(&dims[..]))).collect::<Result<_>>()?;
         let dtypes: Vec<i32> = ins.iter().map(|(_, d)| *d as i32).collect();
-        let (kind, id) = (device.kind() as i32, device.id());
+        let (kind, id) = (device.kind(), device.id());
         let mut object = ptr::null_mut();
         // SAFETY: the lists are as long as the function is told.
         made(self.0.create, false, |f| unsafe {
