@@ -3,7 +3,7 @@
 
 use super::{Axis, Place};
 use crate::kernels::lane::Lane;
-use crate::kernels::real::Real;
+use crate::kernels::real::{Real, load, store};
 use crate::simd::{MAX_LANES, Simd, Work, level};
 
 /// How the places of a result look at one axis of its source: place `j` sees `j·step + shift`, for every shift.
@@ -134,7 +134,31 @@ impl<'a> Frame<'a> {
         size: [usize; 3],
         to: *mut T,
     ) {
-        let (level, plane) = (level(), self.len.iter().product::<usize>());
+        let (level, used) = (level(), size[2] + self.sweeps[2].span());
+        let (rows, jump) = (self.rows(place, bounds, origin, size), place.axes[2] * self.sweeps[2].step);
+        for c in 0..channels {
+            for row in &rows {
+                // SAFETY: rows of the frame; elements inside of the source.
+                unsafe {
+                    let to = std::slice::from_raw_parts_mut(to.add(c * self.pitch + row.to), used);
+                    let (before, rest) = to.split_at_mut(row.before);
+                    let (inside, behind) = rest.split_at_mut(row.len);
+                    before.fill(T::default());
+                    behind.fill(T::default());
+                    let x = from.add(c * place.channel + row.from);
+                    match jump {
+                        1 => inside.copy_from_slice(std::slice::from_raw_parts(x, row.len)),
+                        2 => level.run(Alternate(x, inside)),
+                        _ => inside.iter_mut().enumerate().for_each(|(j, v)| *v = *x.add(j * jump)),
+                    }
+                }
+            }
+        }
+    }
+
+    /// The rows of a channel that the tile at `origin` of size `size` sees. What of them lies outside of `bounds` is 0.
+    pub fn rows(&self, place: &Place, bounds: [usize; 3], origin: [usize; 3], size: [usize; 3]) -> Vec<Row> {
+        let plane = self.len.iter().product::<usize>();
         let steps = [0, 1, 2].map(|i| self.sweeps[i].step);
         let base = [0, 1, 2].map(|i| (origin[i] * steps[i]) as isize + self.sweeps[i].low());
         let used = [0, 1, 2].map(|i| size[i] + self.sweeps[i].span());
@@ -143,43 +167,42 @@ impl<'a> Frame<'a> {
             let p = base[i] + (phase + at * steps[i]) as isize;
             (p >= 0 && (p as usize) < bounds[i]).then_some(p as usize)
         };
-        let (step, jump) = (steps[2], place.axes[2] * steps[2]);
+        let step = steps[2];
+        let mut rows = Vec::new();
         for (i, phase) in Phases::of(&self.phases).enumerate() {
             // The part of a row that lies inside of the source.
             let start = base[2] + phase[2] as isize;
             let first = (((-start).max(0) as usize).div_ceil(step)).min(used[2]);
             let room = (bounds[2] as isize - start).max(0) as usize;
             let last = room.div_ceil(step).clamp(first, used[2]);
-            for c in 0..channels {
-                for d in 0..used[0] {
-                    for h in 0..used[1] {
-                        // SAFETY: rows of the frame; elements inside of the source.
-                        unsafe {
-                            let row = to.add(c * self.pitch + i * plane + self.at([d, h, 0]));
-                            let row = std::slice::from_raw_parts_mut(row, used[2]);
-                            let (Some(d), Some(h)) = (source(0, phase[0], d), source(1, phase[1], h)) else {
-                                row.fill(T::default());
-                                continue;
-                            };
-                            row[..first].fill(T::default());
-                            row[last..].fill(T::default());
-                            if first < last {
-                                let w = (start + (first * step) as isize) as usize;
-                                let at = c * place.channel + d * place.axes[0] + h * place.axes[1];
-                                let x = from.add(at + w * place.axes[2]);
-                                let row = &mut row[first..last];
-                                match jump {
-                                    1 => row.copy_from_slice(std::slice::from_raw_parts(x, row.len())),
-                                    2 => level.run(Alternate(x, row)),
-                                    _ => row.iter_mut().enumerate().for_each(|(j, v)| *v = *x.add(j * jump)),
-                                }
-                            }
+            for d in 0..used[0] {
+                for h in 0..used[1] {
+                    let to = i * plane + self.at([d, h, 0]);
+                    rows.push(match (source(0, phase[0], d), source(1, phase[1], h)) {
+                        (Some(d), Some(h)) if first < last => {
+                            let w = (start + (first * step) as isize) as usize;
+                            let from = d * place.axes[0] + h * place.axes[1] + w * place.axes[2];
+                            Row { to, before: first, len: last - first, from }
                         }
-                    }
+                        _ => Row { to, before: 0, len: 0, from: 0 },
+                    });
                 }
             }
         }
+        rows
     }
+}
+
+/// A row of a frame.
+pub(super) struct Row {
+    /// Where it begins.
+    pub to: usize,
+    /// Zeros, before the elements of the source.
+    pub before: usize,
+    /// Elements of the source.
+    pub len: usize,
+    /// Where the first one lies in its channel.
+    pub from: usize,
 }
 
 /// Every other element, from the first on.
@@ -190,20 +213,31 @@ impl<T: Real> Work for Alternate<'_, T> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let (Alternate(from, to), lanes) = (self, T::count::<S>());
-        let (n, mut i) = (to.len(), 0);
-        // SAFETY: who made this promised the elements, of which the last one is read by the loop below.
-        unsafe {
-            while i + lanes < n {
-                let p = from.add(2 * i);
-                let (even, _) = T::unzip(s, T::load(s, p), T::load(s, p.add(lanes)));
-                T::store(s, to.as_mut_ptr().add(i), even, false);
-                i += lanes;
-            }
-            while i < n {
-                *to.get_unchecked_mut(i) = *from.add(2 * i);
-                i += 1;
-            }
+        // SAFETY: who made this promised the elements.
+        unsafe { alternate(s, self.0, self.1.as_mut_ptr(), self.1.len()) }
+    }
+}
+
+/// Every other one of `2n - 1` elements.
+/// # Safety
+/// `from` has that many, `to` has room for `n`.
+#[inline(always)]
+pub(super) unsafe fn alternate<T: Real, S: Simd>(s: S, from: *const T, to: *mut T, n: usize) {
+    let lanes = T::count::<S>();
+    let mut i = 0;
+    // SAFETY: the caller's promise. The last vector may end before the second half of what it is made of begins.
+    unsafe {
+        while i + lanes < n {
+            let p = from.add(2 * i);
+            let (even, _) = T::unzip(s, T::load(s, p), T::load(s, p.add(lanes)));
+            T::store(s, to.add(i), even, false);
+            i += lanes;
+        }
+        if i < n {
+            let (p, rest, zero) = (from.add(2 * i), 2 * (n - i) - 1, T::default());
+            let low = load(s, p, rest.min(lanes));
+            let high = if rest > lanes { load(s, p.add(lanes), rest - lanes) } else { T::splat(s, zero) };
+            store(s, to.add(i), T::unzip(s, low, high).0, n - i);
         }
     }
 }

@@ -14,6 +14,7 @@
 //! fixed distance. Where there is nothing to pad and no stride, the data itself is the frame.
 //!
 //! Kernels of 3 by 3 taps without stride do with less than half of the products (`winograd`). Small images of large batches are computed sixteen at a time, one in each lane (`abreast`).
+//! Where every channel sees one channel, whole planes are computed with tables that all of them share (`planes`).
 //!
 //! Scratch: a frame of at most half a mebibyte for each thread (more only where 64 columns of one channel need more), as much for what a
 //! deconvolution with a stride weaves, copies of the weights, and
@@ -28,6 +29,7 @@ mod frame;
 mod gather;
 mod panel;
 mod piece;
+mod planes;
 mod ready;
 mod scratch;
 mod tile;

@@ -26,6 +26,10 @@ impl Gather {
         bias: Option<*mut T>,
         to: *mut T,
     ) -> Result<()> {
+        if self.is_planar::<T>() {
+            // SAFETY: the caller's promise.
+            return unsafe { self.planes(from, weights, bias, to) };
+        }
         let (cut, most) = (self.cut::<T>(), rows_at_once());
         let frame = Frame::new::<T>(&self.sweeps, cut.tile);
         let flat =

@@ -170,6 +170,24 @@ fn few_channels_fill_registers_and_phases_are_woven() {
     }
 }
 
+#[test]
+fn channels_that_see_one_channel_go_through_one_table() {
+    let plane = |h, w| [Axis::NONE, h, w];
+    for (batch, groups, filters, axes) in [
+        (1, 33, 1, plane(axis(7, 3, 1, 1, 1), axis(7, 3, 1, 1, 1))),
+        (2, 17, 2, plane(axis(14, 3, 2, 1, 1), axis(14, 3, 2, 1, 1))),
+        (1, 40, 1, plane(axis(29, 5, 2, 2, 1), axis(31, 5, 2, 2, 1))),
+        (1, 16, 1, plane(axis(5, 3, 1, 0, 2), axis(113, 3, 1, 1, 2))),
+        (3, 9, 3, plane(axis(11, 2, 3, 0, 1), axis(70, 4, 3, 1, 1))),
+        (2, 20, 1, [axis(4, 2, 1, 1, 1), axis(5, 3, 2, 2, 1), axis(6, 3, 1, 0, 1)]),
+        (16, 1, 1, plane(axis(1, 1, 1, 0, 1), axis(50, 7, 1, 3, 1))),
+    ] {
+        let conv = Conv { batch, groups, channels: 1, filters, axes, last: false };
+        assert!(conv.forward().is_planar::<f32>(), "{conv:?}");
+        Problem::new(conv).check();
+    }
+}
+
 /// On machines whose last cache has less than 72 MB.
 #[test]
 fn what_is_past_the_caches_is_written_whole() {
