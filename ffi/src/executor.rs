@@ -100,6 +100,21 @@ pub unsafe extern "C" fn ks_executor_free(e: *mut KsExecutor) {
     })
 }
 
+/// Says which arguments seldom change between forward passes, as parameters do: `arguments` are places in the list of arguments. What
+/// depends on them alone is then computed when they do. Results may differ by rounding. Call it before the first pass. Fails when there
+/// is no such argument.
+/// # Safety
+/// `e` is an executor; `arguments` points to `n` numbers.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ks_executor_set_parameters(
+    e: *mut KsExecutor,
+    n: usize,
+    arguments: *const usize,
+) -> c_int {
+    // SAFETY: the caller's promise.
+    guard("set_parameters", || unsafe { executor(e)?.set_parameters(slice(arguments, n, "arguments")?) })
+}
+
 /// Computes the outputs from the arguments as they are now, in training mode or not. Fails when a call of the graph does.
 /// # Safety
 /// `e` is an executor.

@@ -86,6 +86,44 @@ my ($x, $w) = map { mx->sym->Variable($_) } qw(x w);
     is($exec->forward->[0]->sum->asscalar, 2000, 'what it needs it keeps');
 }
 
+# -- passes after the first run a compiled graph: they see every change of arguments, parameters and states
+{
+    my $s =
+        mx->sym->Convolution(mx->sym->Variable('data'), kernel => [3, 3], num_filter => 40, no_bias => 1, name => 'c');
+    $s = mx->sym->Activation(mx->sym->BatchNorm($s, fix_gamma => 0, name => 'n'), act_type => 'relu');
+    $s = mx->sym->FullyConnected($s, num_hidden => 5, name => 'f');
+    my $exec = $s->simple_bind(ctx => mx->cpu, shapes => { data => [2, 30, 9, 9] });
+    my %of = (%{ $exec->arg_dict }, %{ $exec->aux_dict });
+    my $draw = sub { my $name = shift; $of{$name} .= mx->nd->random->uniform(0.1, 1, $of{$name}->shape) };
+    my $output = $exec->outputs->[0];
+    my $check = sub {
+        my $what = shift;
+        my $fresh = $s->bind(ctx => mx->cpu, args => $exec->arg_arrays, aux_states => $exec->aux_arrays);
+        my $want = $fresh->forward(0)->[0];
+        $exec->forward(0);
+        is_close($output, $want, $what, 1e-5);
+    };
+    $draw->($_) for sort keys %of;
+    $check->('the first pass');
+    $check->('the second one');
+    for my $name (sort keys %of) {
+        $draw->($name);
+        $check->("$name has changed");
+    }
+    my $data = $of{data}->copy;
+    $exec->forward(1);
+    $exec->backward;
+    ok($exec->grad_dict->{c_weight}->norm->asscalar > 0, 'a pass for training between');
+    $check->('its states are seen');
+    my @seen;
+    $exec->set_monitor_callback(sub { push @seen, shift });
+    $check->('with a monitor');
+    is_deeply(\@seen, [qw(c_output n_output activation0_output f_output)], 'which sees all calls');
+    my $small = $exec->reshape({ data => [1, 30, 9, 9] });
+    $small->forward(0, data => $data->slice([0, 0])) for 1 .. 3;
+    is_close($small->outputs->[0], $output->slice([0, 0]), 'of another size', 1e-5);
+}
+
 # -- cached operators
 {
     my $op = AI::MXNet::CachedOp->new(mx->sym->Dropout($x, p => 0.5) * mx->sym->zeros(shape => [0]) + $w);

@@ -197,6 +197,16 @@ PPCODE:
                            aux_list.a, out_list.n, out_list.n ? out_list.a : NULL, num_groups, names, types, ids, &out));
     RETURN_SV(keshi_wrap_graph(aTHX_ &keshi_executor_kind, out));
 
+ # executor_set_parameters($executor, \@places of arguments that seldom change)
+void
+executor_set_parameters(SV *self, SV *places)
+PPCODE:
+    AV *list = keshi_list_arg(aTHX_ places, "bind");
+    size_t n = av_count(list), i, *numbers = (size_t *)keshi_scratch(aTHX_ n * sizeof *numbers);
+    for (i = 0; i < n; i++)
+        numbers[i] = SvUV(keshi_element(aTHX_ list, i));
+    CHECK(ks_executor_set_parameters(EXECUTOR(self, "bind"), n, numbers));
+
 void
 executor_forward(SV *self, bool training)
 CODE:

@@ -154,6 +154,7 @@ exports! {
     ks_executor_outputs(_, _, _);
     ks_executor_set_monitor(_, _, _);
     ks_executor_describe(_, _);
+    ks_executor_set_parameters(_, _, _);
     ks_cached_op_new(_, _, _, _, _);
     ks_cached_op_free(_);
     ks_cached_op_report(_, _);

@@ -52,6 +52,8 @@ struct Variant {
 
 /// Variants that are kept.
 const VARIANTS: usize = 32;
+/// Calls up to which a graph is recorded call by call, unless told otherwise.
+const INLINE: usize = 2;
 
 /// What a caller may say about how the graph shall be run.
 const FLAGS: [&str; 7] = [
@@ -77,7 +79,7 @@ impl CachedOp {
         }
         let flag = |key: &str| flags.iter().find(|(name, _)| *name == key).map(|(_, value)| value.trim());
         let inline_limit = match flag("inline_limit").map(str::parse) {
-            None => 2,
+            None => INLINE,
             Some(Ok(n)) => n,
             Some(Err(_)) => {
                 bail!(Param, "CachedOp: inline_limit is no number, got {:?}", flag("inline_limit"))
@@ -92,7 +94,12 @@ impl CachedOp {
                 *is = true;
             }
         }
-        Ok(CachedOp { plan, variants: Mutex::default(), inline_limit, static_alloc, parameters })
+        Ok(CachedOp { inline_limit, static_alloc, ..CachedOp::of(plan, parameters) })
+    }
+
+    /// Of a graph that is planned already. `parameters`: which inputs seldom change.
+    pub(crate) fn of(plan: Arc<Plan>, parameters: Vec<bool>) -> CachedOp {
+        CachedOp { plan, variants: Mutex::default(), inline_limit: INLINE, static_alloc: false, parameters }
     }
 
     /// Number of outputs.
@@ -124,8 +131,8 @@ impl CachedOp {
             let (got, want) = (given.len(), self.num_outputs());
             bail!(Argument, "{got} arrays were given for the result, want at most {want}");
         }
-        let mut results = match self.variant(inputs) {
-            Some((variant, program)) => self.compiled(&variant, &program, inputs)?,
+        let mut results = match self.call_compiled(inputs)? {
+            Some(results) => results,
             None => {
                 let values: Vec<Array> = inputs.iter().map(|a| (*a).clone()).collect();
                 self.plan.run_whole(&values, None)?
@@ -136,6 +143,11 @@ impl CachedOp {
             *result = (*given).clone();
         }
         Ok(results)
+    }
+
+    /// Calls the compiled graph; `None` where its calls have to be made one by one.
+    pub(crate) fn call_compiled(&self, inputs: &[&Array]) -> Result<Option<Vec<Array>>> {
+        self.variant(inputs).map(|(variant, program)| self.compiled(&variant, &program, inputs)).transpose()
     }
 
     /// The variant for such a call, and its program if it has one that may be run.

@@ -1,6 +1,10 @@
 //! A graph bound to arrays: it reads its arguments where they are, writes outputs and gradients in place, and can go back.
+//!
+//! The first pass makes the calls one by one: many graphs are run only once. From the second one on, one without a way back runs the
+//! compiled graph, unless something watches the calls, or they are spread over devices.
 
 use super::attrs;
+use super::cached::CachedOp;
 use super::infer::{shapes, types};
 use super::node::{Symbol, input_name};
 use super::plan::Plan;
@@ -16,7 +20,7 @@ use crate::ops::vjp::Grads;
 use crate::shape::partial::Partial;
 use crate::shape::show;
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 
 /// What a graph is bound to. Lists are in the order of the symbol's.
 #[derive(Default)]
@@ -42,7 +46,7 @@ pub type Monitor = Box<dyn Fn(&str, &Array) -> Result<()> + Send + Sync>;
 
 /// A bound graph.
 pub struct Executor {
-    plan: Plan,
+    plan: Arc<Plan>,
     bound: Binding,
     /// Which of the variables, in the order of `list_inputs`, are auxiliary states.
     is_aux: Vec<bool>,
@@ -55,11 +59,16 @@ pub struct Executor {
     types: Vec<Option<DType>>,
     pass: Mutex<Pass>,
     monitor: Mutex<Option<Arc<Monitor>>>,
+    /// Which of the variables are said to change seldom.
+    parameters: Mutex<Vec<bool>>,
+    compiled: OnceLock<CachedOp>,
 }
 
 /// The last forward pass.
 #[derive(Default)]
 struct Pass {
+    /// Passes so far.
+    count: u64,
     training: bool,
     /// Set when it was recorded.
     recorded: Option<Recorded>,
@@ -132,7 +141,20 @@ impl Executor {
         plan.settle(&shapes, &types, &devices)?;
         let (pass, monitor) = (Mutex::default(), Mutex::default());
         let outputs = Mutex::new(bound.outputs.clone());
-        let executor = Executor { plan, bound, is_aux, outputs, devices, shapes, types, pass, monitor };
+        let (parameters, compiled) = (Mutex::new(is_aux.clone()), OnceLock::new());
+        let executor = Executor {
+            plan: Arc::new(plan),
+            bound,
+            is_aux,
+            outputs,
+            devices,
+            shapes,
+            types,
+            pass,
+            monitor,
+            parameters,
+            compiled,
+        };
         executor.plan.check_way_back(executor.wants())?;
         executor.make_outputs()?;
         Ok(executor)
@@ -182,6 +204,31 @@ impl Executor {
         *lock(&self.monitor) = monitor.map(Arc::new);
     }
 
+    /// Says which arguments, by their place in the list of arguments, seldom change from one forward pass to the next: what depends on them
+    /// alone is then computed when they do. To be said before the second pass.
+    pub fn set_parameters(&self, arguments: &[usize]) -> Result<()> {
+        let mut parameters = self.is_aux.clone();
+        let places: Vec<usize> = (0..self.is_aux.len()).filter(|&i| !self.is_aux[i]).collect();
+        for &i in arguments {
+            let Some(&place) = places.get(i) else {
+                bail!(Argument, "set_parameters: there is no argument {i}, want less than {}", places.len())
+            };
+            parameters[place] = true;
+        }
+        *lock(&self.parameters) = parameters;
+        Ok(())
+    }
+
+    /// Outputs of the compiled graph; `None` where its calls are made one by one.
+    fn run_compiled(&self, values: &[Array]) -> Result<Option<Vec<Array>>> {
+        let device = self.bound.device;
+        if self.devices.iter().any(|d| *d != device) {
+            return Ok(None);
+        }
+        let make = || CachedOp::of(self.plan.clone(), lock(&self.parameters).clone());
+        self.compiled.get_or_init(make).call_compiled(&values.iter().collect::<Vec<_>>())
+    }
+
     /// The last pass. A monitor that calls its own executor gets an error.
     fn pass(&self) -> Result<MutexGuard<'_, Pass>> {
         match self.pass.try_lock() {
@@ -203,7 +250,7 @@ impl Executor {
     }
 
     fn run(&self, pass: &mut Pass, training: bool, record: bool) -> Result<()> {
-        *pass = Pass { training, recorded: None };
+        *pass = Pass { count: pass.count + 1, training, recorded: None };
         // Handles of our own: the history must not reach the caller's.
         let args: Vec<Array> = self.bound.args.iter().map(Array::detach).collect();
         let aux: Vec<Array> = self.bound.aux.iter().map(Array::detach).collect();
@@ -231,9 +278,15 @@ impl Executor {
             monitor(&order.nodes[node].output_name(i), &out.detach())
         };
         let _scope = Scope::enter(record, training);
-        let given = self.targets()?;
         let values = in_order(&self.is_aux, &args, &aux);
-        let heads = self.plan.run(&values, &given, (record || monitor.is_some()).then_some(&mut watch))?;
+        let again = pass.count > 1 && !record && monitor.is_none();
+        let heads = match if again { self.run_compiled(&values)? } else { None } {
+            Some(heads) => heads,
+            None => {
+                let given = self.targets()?;
+                self.plan.run(&values, &given, (record || monitor.is_some()).then_some(&mut watch))?
+            }
+        };
         let mut outputs = lock(&self.outputs);
         for (output, head) in outputs.iter_mut().zip(&heads) {
             match output {

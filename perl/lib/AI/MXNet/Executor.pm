@@ -10,7 +10,7 @@ sub _fail { return AI::MXNet::Keshi::fail(@_) }
 
 sub _is_array { return blessed($_[0]) && $_[0]->isa('AI::MXNet::NDArray') }
 
-# Arrays come in the order of the symbol's lists; see AI::MXNet::Symbol::Bind.
+# Arrays come in the order of the symbol's lists; see AI::MXNet::Symbol::Bind. parameters: places of arguments that seldom change.
 sub new
 {
     my ($class, %field) = @_;
@@ -21,6 +21,7 @@ sub new
         AI::MXNet::Keshi::executor_bind($self->{symbol}, $self->{ctx}, $self->{args}, \@grads, \@requests, $self->{aux},
         $self->{outputs_given} // [],
         $self->{group2ctx});
+    AI::MXNet::Keshi::executor_set_parameters($self->{handle}, $self->{parameters} //= []);
     # An output whose shape depends on values is another array after each pass.
     $self->{varies} = !eval { $self->outputs; 1 };
     return $self;
@@ -192,7 +193,7 @@ sub reshape
         $array->stype eq 'default' && $size <= $array->size ? window($array, $shape) : undef
     } 0 .. $#$out_shapes;
     return ref($self)->new(
-        (map { $_ => $self->{$_} } qw(symbol ctx group2ctx requests)),
+        (map { $_ => $self->{$_} } qw(symbol ctx group2ctx requests parameters)),
         args => \@args,
         grads => $self->{grads} && \@grads,
         aux => \@aux,

@@ -181,6 +181,8 @@ sub simple_bind
             ? undef
             : _pooled($own_pool, "grad of $name", @of, $grad_stypes->{$name} // 'default');
     }
+    # What is not told by the caller is the network's.
+    my %is_parameter = map { $_ => 1 } @{ $arg->{shared_arg_names} // [grep { !$shapes->{$_} } @$names] };
     my %shared_aux = $shared ? %{ $shared->aux_dict } : ();
     my @aux = map {
         my ($shape, $theirs) = ($aux_shapes->[$_], $shared_aux{ $aux_names->[$_] });
@@ -196,6 +198,7 @@ sub simple_bind
         grads => \@grads,
         requests => $requests,
         aux => \@aux,
+        parameters => [grep { $is_parameter{ $names->[$_] } } 0 .. $#$names],
     );
 }
 
