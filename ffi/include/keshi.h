@@ -1097,6 +1097,14 @@ int ks_executor_bind(const KsSymbol *s,
 // Requires: `e` is NULL or an executor, not used afterwards.
 void ks_executor_free(KsExecutor *e);
 
+// Says which arguments seldom change between forward passes, as parameters do: `arguments` are places in the list of arguments. What
+// depends on them alone is then computed when they do. Results may differ by rounding. Call it before the first pass. Fails when there
+// is no such argument.
+// Requires: `e` is an executor; `arguments` points to `n` numbers.
+int ks_executor_set_parameters(KsExecutor *e,
+                               size_t n,
+                               const size_t *arguments);
+
 // Computes the outputs from the arguments as they are now, in training mode or not. Fails when a call of the graph does.
 // Requires: `e` is an executor.
 int ks_executor_forward(KsExecutor *e,

@@ -111,6 +111,7 @@ unsafe extern "C" { pub fn ks_shapes_free (s : * mut KsShapes) ; }
 unsafe extern "C" { pub fn ks_symbol_infer_type (s : * const KsSymbol , n : usize , names : * const * const :: std :: os :: raw :: c_char , dtypes : * const i32 , capacity : usize , out : * mut i32) -> :: std :: os :: raw :: c_int ; }
 unsafe extern "C" { pub fn ks_executor_bind (s : * const KsSymbol , device_type : i32 , device_id : i32 , num_args : usize , args : * const * mut KsArray , grads : * const * mut KsArray , reqs : * const i32 , num_aux : usize , aux : * const * mut KsArray , num_outputs : usize , outputs : * const * mut KsArray , num_groups : usize , groups : * const * const :: std :: os :: raw :: c_char , group_device_types : * const i32 , group_device_ids : * const i32 , out : * mut * mut KsExecutor) -> :: std :: os :: raw :: c_int ; }
 unsafe extern "C" { pub fn ks_executor_free (e : * mut KsExecutor) ; }
+unsafe extern "C" { pub fn ks_executor_set_parameters (e : * mut KsExecutor , n : usize , arguments : * const usize) -> :: std :: os :: raw :: c_int ; }
 unsafe extern "C" { pub fn ks_executor_forward (e : * mut KsExecutor , training : :: std :: os :: raw :: c_int) -> :: std :: os :: raw :: c_int ; }
 unsafe extern "C" { pub fn ks_executor_backward (e : * mut KsExecutor , n : usize , head_grads : * const * mut KsArray , training : :: std :: os :: raw :: c_int) -> :: std :: os :: raw :: c_int ; }
 unsafe extern "C" { pub fn ks_executor_outputs (e : * const KsExecutor , capacity : usize , out : * mut * mut KsArray) -> :: std :: os :: raw :: c_int ; }
