@@ -268,8 +268,10 @@ typedef struct {
     void *property;
     // Number of inputs.
     size_t num_arguments;
-    // Their names.
+    // Their names, those of states last.
     const char *const *arguments;
+    // How many of them are states, which `forward` may change. They have no gradient.
+    size_t num_states;
     // Number of outputs, at least 1.
     size_t num_outputs;
     // Their names.

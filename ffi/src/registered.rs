@@ -56,6 +56,7 @@ impl Definition for Owned {
             property: ptr::null_mut(),
             num_arguments: 0,
             arguments: none,
+            num_states: 0,
             num_outputs: 0,
             outputs: none,
             needs_grads: true,
@@ -69,6 +70,7 @@ impl Definition for Owned {
         let names = |list, n| unsafe { Ok(texts(list, n)?.into_iter().map(str::to_owned).collect()) };
         Ok(Property {
             arguments: names(p.arguments, p.num_arguments)?,
+            states: p.num_states,
             outputs: names(p.outputs, p.num_outputs)?,
             needs_grads: p.needs_grads,
             rules,

@@ -231,8 +231,10 @@ pub struct KsProperty {
     pub property: *mut c_void,
     /// Number of inputs.
     pub num_arguments: usize,
-    /// Their names.
+    /// Their names, those of states last.
     pub arguments: *const *const c_char,
+    /// How many of them are states, which `forward` may change. They have no gradient.
+    pub num_states: usize,
     /// Number of outputs, at least 1.
     pub num_outputs: usize,
     /// Their names.

@@ -4,6 +4,7 @@ use Test::More;
 use lib 't/lib';
 use Near;
 use AI::MXNet qw(mx);
+use AI::MXNet::Gluon qw(gluon);
 
 needs_operators(qw(Custom softmax));
 
@@ -82,6 +83,36 @@ my ($made, $gone, %seen) = (0, 0);
     sub list_outputs { return ['scaled', 'positive'] }
     sub create_operator { return Parts->new(by => $_[0]{by} // 2) }
 
+    # What lies above the mean of all means so far, which training moves.
+    package Above;
+    use parent -norequire, 'AI::MXNet::CustomOp';
+
+    sub forward
+    {
+        my ($self, $is_train, $req, $in, $out, $aux) = @_;
+        if ($is_train) {
+            $aux->[1] += 1;
+            $aux->[0] += ($in->[0]->mean - $aux->[0]) / $aux->[1];
+        }
+        $self->assign($out->[0], $req->[0], ($in->[0] - $aux->[0]) * $in->[1]);
+        return;
+    }
+
+    sub backward
+    {
+        my ($self, $req, $grads, $in, $out, $to, $aux) = @_;
+        $self->assign($to->[0], $req->[0], $grads->[0] * $in->[1]);
+        $self->assign($to->[1], $req->[1], ($grads->[0] * ($in->[0] - $aux->[0]))->sum);
+        return;
+    }
+
+    package AboveProp;
+    use parent -norequire, 'AI::MXNet::CustomOpProp';
+    sub list_arguments { return ['data', 'gain'] }
+    sub list_auxiliary_states { return ['mean', 'count'] }
+    sub infer_shape { return ([$_[1][0], [1]], [$_[1][0]], [[1], [1]]) }
+    sub create_operator { return Above->new }
+
     package Wrong;
     use parent -norequire, 'AI::MXNet::CustomOp';
     sub forward { die "boom\n" if ($_[0]{fail} // '') eq 'forward'; return }
@@ -104,6 +135,7 @@ my ($made, $gone, %seen) = (0, 0);
 my $operator = mx->operator;
 $operator->register(softmax_loss => 'SoftmaxLossProp');
 $operator->register(parts => 'PartsProp');
+$operator->register(above => 'AboveProp');
 $operator->register('wrong')->('WrongProp');
 
 sub dies_like
@@ -275,8 +307,11 @@ subtest 'what goes wrong' => sub {
         qr/^Custom: wrong: create_operator made nothing/,
         'no object'
     );
-    dies_like(sub { nd->Custom($x, op_type => 'wrong', states => 1) },
-        qr/auxiliary states \(count\) are not supported/, 'states');
+    dies_like(
+        sub { nd->Custom($x, $x, op_type => 'wrong', states => 1) },
+        qr/^Custom: wrong: infer_shape must return one for each auxiliary state, got 0, want 1/,
+        'no shape of a state'
+    );
     my $y;
     AI::MXNet::AutoGrad->record(sub { $y = nd->Custom($x, op_type => 'wrong') });
     is_deeply([$y->aspdl->list], [0, 0], 'what is not written is 0');
@@ -303,6 +338,39 @@ subtest 'what goes wrong' => sub {
         qr/non-differentiable: what the caller computes in backward is not recorded/,
         'second order'
     );
+};
+
+subtest 'auxiliary states' => sub {
+    my ($x, $gain, $mean, $count) = map { nd->array($_) } [1, 3], [2], [0], [0];
+    $_->attach_grad for $x, $gain;
+    my @y;
+    AI::MXNet::AutoGrad->record(
+        sub { push @y, nd->Custom($x * $_, $gain, mean => $mean, count => $count, op_type => 'above') for 1, 2 });
+    is_deeply([$mean->asscalar, $count->asscalar], [3, 2], 'change with each call');
+    is_deeply([map { $_->aspdl->list } @y], [-2, 2, -2, 6], 'and are seen');
+    AI::MXNet::AutoGrad->backward(\@y);
+    is_deeply([$x->grad->aspdl->list], [6, 6], 'the gradient of what comes before');
+    is($gain->grad->asscalar, (1 - 3 + 3 - 3) + (2 - 3 + 6 - 3), 'backward sees states as they are');
+    nd->Custom($x, $gain, $mean, $count, op_type => 'above');
+    is($count->asscalar, 2, 'nothing is learned outside of training');
+    my $s = mx->sym->Custom(data => mx->sym->Variable('x'), op_type => 'above', name => 'a');
+    is_deeply($s->list_arguments, ['x', 'a_gain'], 'a symbol knows its arguments');
+    is_deeply($s->list_auxiliary_states, ['a_mean', 'a_count'], 'and its states');
+    is_deeply((AI::MXNet::Symbol->load_json($s->tojson)->infer_shape(x => [2]))[2], [[1], [1]], 'and their shapes');
+    my $exec = $s->simple_bind(ctx => mx->cpu, shapes => { x => [2] });
+    $exec->arg_dict->{a_gain} .= 1;
+    $exec->forward(1, x => nd->array([1, 3])) for 1 .. 3;
+    $exec->backward;
+    is_deeply([map { $exec->aux_dict->{$_}->asscalar } qw(a_mean a_count)], [2, 3], 'an executor changes them');
+    is_deeply([$exec->outputs->[0]->aspdl->list], [-1, 1], 'before it computes');
+    is_deeply([$exec->grad_dict->{x}->aspdl->list], [1, 1], 'and goes back');
+    $exec->forward(0) for 1 .. 3;
+    is($exec->aux_dict->{a_count}->asscalar, 3, 'no more than it is told to');
+    my $block = gluon->SymbolBlock([$s], [mx->sym->Variable('x')]);
+    $block->initialize(mx->init->One);
+    $block->hybridize;
+    AI::MXNet::AutoGrad->record(sub { $block->($x) }) for 1 .. 3;
+    is($block->collect_params->get('a_count')->data->asscalar, 4, 'a compiled block does, too');
 };
 
 SKIP: {

@@ -200,6 +200,7 @@ static const char *keshi_take_property(pTHX_ SV *result, const Asked *asked)
     p->arguments = keshi_names(aTHX_ av, 1, &p->num_arguments);
     p->outputs = keshi_names(aTHX_ av, 2, &p->num_outputs);
     p->needs_grads = cBOOL(SvTRUE(*av_fetch(av, 3, 0)));
+    p->num_states = SvUV(*av_fetch(av, 4, 0));
     p->property = keshi_lend(aTHX_ result);
     return NULL;
 }

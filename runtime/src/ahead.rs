@@ -31,7 +31,7 @@ impl Ahead {
     ///
     /// Fails for operators that draw random numbers or change their inputs: those depend on when they run.
     pub fn start(op: &'static OpDef, ins: Vec<Array>, params: Params) -> Result<Ahead> {
-        if (op.random)(&params) || !op.mutates.is_empty() {
+        if (op.random)(&params) || op.has_states() {
             bail!(
                 Argument,
                 "the operator draws random numbers or changes its inputs, and is not called ahead"

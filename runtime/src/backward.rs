@@ -422,7 +422,7 @@ fn step(
         .map(|(i, s)| {
             let Some(s) = s else { return Ok(None) };
             // A state is meant to change: its version says nothing.
-            let t = if call.op.mutates.contains(&i) {
+            let t = if call.op.changes(&call.params, call.edges.len(), i) {
                 s.state()
             } else {
                 s.open(&call.op.input_name(i, &call.params))?

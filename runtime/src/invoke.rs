@@ -86,14 +86,10 @@ pub fn invoke_into(
 ) -> Result<()> {
     debug_assert!(!outs.iter().any(|out| clashes(op, out, ins)));
     let start = if watch::is_on(Watch::Profile) { Some(watch::profile::now()) } else { None };
-    if !op.mutates.is_empty() || outs.iter().any(|t| t.size() > 0) {
+    if op.has_states() || outs.iter().any(|t| t.size() > 0) {
         (op.run)(&Run { params, ins, outs, training }).map_err(|e| e.within(op.name))?;
     }
-    for &i in op.mutates {
-        if let Some(t) = ins.get(i) {
-            t.storage().bump();
-        }
-    }
+    op.changed(params, ins.len()).for_each(|i| ins[i].storage().bump());
     if let Some(start) = start {
         let arrays: SmallVec<[Array; 4]> = ins.iter().map(|t| Array::from((*t).clone())).collect();
         watch::profile::call(op.name, &arrays.iter().collect::<SmallVec<[&Array; 4]>>(), start);
@@ -209,7 +205,7 @@ fn check_truths(op: &OpDef, dtypes: &[DType]) -> Result<()> {
 /// The call of an element-wise operator of one or two inputs into one new array: what most small calls are. Says `None`
 /// where the general way is needed, for instance to report a mistake.
 fn simple(op: &'static OpDef, ins: &[&Array], params: &Params) -> Result<Option<Array>> {
-    if op.view.is_some() || op.device.is_some() || !op.mutates.is_empty() {
+    if op.view.is_some() || op.device.is_some() || op.has_states() {
         return Ok(None);
     }
     let mut tensors = [ins[0].tensor(); 2];
@@ -345,14 +341,10 @@ fn call(op: &'static OpDef, ins: &[&Array], params: &Params, given: &[&Array]) -
     let out_tensors: Tensors<'_> = outs.iter().collect();
     let training = mode::is_training();
     let there = op.zeros && given.is_empty();
-    if !there && (!op.mutates.is_empty() || outs.is_empty() || outs.iter().any(|t| t.size() > 0)) {
+    if !there && (op.has_states() || outs.is_empty() || outs.iter().any(|t| t.size() > 0)) {
         (op.run)(&Run { params, ins: &tensors, outs: &out_tensors, training })?;
     }
-    for &i in op.mutates {
-        if let Some(t) = tensors.get(i) {
-            t.storage().bump();
-        }
-    }
+    op.changed(params, tensors.len()).for_each(|i| tensors[i].storage().bump());
     for &i in &copies {
         let (from, to) = (outs[i].span(), given[i].tensor().span());
         // SAFETY: both hold the same number of elements of one dtype, and the first is new.

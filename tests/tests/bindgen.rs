@@ -184,7 +184,7 @@ layouts! {
     KsOpInfo { name, doc, num_aliases, aliases, num_inputs, inputs, variadic, num_args_param, num_params, other_params }
     KsSparse { storage, ndim, dims, indices }
     KsPartial { ndim, sizes }
-    KsProperty { property, num_arguments, arguments, num_outputs, outputs, needs_grads }
+    KsProperty { property, num_arguments, arguments, num_states, num_outputs, outputs, needs_grads }
     KsDefinition { property, infer_shape, infer_type, create, forward, backward, release }
     KsParamInfo { name, type_text, default_text, doc, required }
 }

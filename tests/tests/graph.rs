@@ -125,8 +125,8 @@ fn every_operator_computes_the_same_bits_in_a_compiled_graph() {
     let only = std::env::var("KESHI_OPS").ok();
     let chosen = |name: &str| only.as_ref().is_none_or(|o| o.split(',').any(|n| n == name));
     let (mut failed, mut replayed) = (Vec::new(), Vec::new());
-    for op in ops::all()
-        .filter(|op| !matches!(op.samples, Samples::None(_)) && chosen(op.name) && op.mutates.is_empty())
+    for op in
+        ops::all().filter(|op| !matches!(op.samples, Samples::None(_)) && chosen(op.name) && !op.has_states())
     {
         for seed in 0..6u64 {
             let dtype = if seed % 2 == 0 { DType::F32 } else { DType::F64 };

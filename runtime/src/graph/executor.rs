@@ -381,7 +381,7 @@ impl Executor {
         };
         let node = &self.plan.order.nodes[i];
         for (k, (edge, grad)) in call.edges.iter().zip(grads).enumerate() {
-            if call.op.mutates.contains(&k) {
+            if call.op.changes(&call.params, call.edges.len(), k) {
                 continue;
             }
             let meta = &call.in_metas[k];

@@ -112,7 +112,7 @@ pub struct Call {
 impl Call {
     /// Whether two such calls on the same inputs are the same, and one whose results nobody wants need not be made.
     pub fn is_pure(&self) -> bool {
-        self.op.mutates.is_empty() && !(self.op.random)(&self.params) && !self.outs.is_empty()
+        !self.op.has_states() && !(self.op.random)(&self.params) && !self.outs.is_empty()
     }
 }
 
@@ -136,7 +136,7 @@ impl Ir {
     pub fn changed(&self) -> Vec<bool> {
         let mut changed = vec![false; self.buffers.len()];
         for call in &self.calls {
-            for slot in call.op.mutates.iter().filter_map(|&i| call.ins.get(i)) {
+            for slot in call.op.changed(&call.params, call.ins.len()).map(|i| &call.ins[i]) {
                 changed[slot.buffer] = true;
             }
         }

@@ -141,8 +141,8 @@ impl Node {
 
     /// The inputs that the call changes.
     pub fn mutated(&self) -> impl Iterator<Item = &Entry> {
-        let all = self.op().map_or(&[][..], |op| op.mutates);
-        all.iter().filter_map(|&i| self.inputs.get(i))
+        let all = self.op().map(|op| op.changed(&self.params(), self.inputs.len()));
+        all.into_iter().flatten().map(|i| &self.inputs[i])
     }
 
     /// The name of output `i` in lists.
@@ -332,8 +332,8 @@ pub(crate) fn finish(
             entry.version = version.load(Relaxed);
         }
     }
-    for &i in op.mutates {
-        let Some(entry) = inputs.get_mut(i) else { continue };
+    for i in op.changed(&params, inputs.len()) {
+        let entry = &mut inputs[i];
         match &entry.node.kind {
             Kind::Variable(version) => entry.version = version.fetch_add(1, Relaxed) + 1,
             Kind::Call(_) => bail!(

@@ -231,6 +231,8 @@ pub struct OpDef {
     pub sized_by_values: Option<SizedByValues>,
     /// Inputs that the kernel changes (moving averages, optimizer states).
     pub mutates: &'static [usize],
+    /// Tells how many of the last inputs the kernel changes, too.
+    pub states: Option<fn(&Params) -> usize>,
     /// Whether an output may be exactly an input.
     pub inplace: bool,
     /// Whether, with these parameters, an element of the only output depends on the same element of each input and on nothing
@@ -302,6 +304,7 @@ impl OpDef {
             view: None,
             sized_by_values: None,
             mutates: &[],
+            states: None,
             inplace: false,
             elementwise: |_| false,
             random: |_| false,
@@ -429,6 +432,11 @@ impl OpDef {
     /// Says that the kernel changes these inputs.
     pub const fn mutates(self, inputs: &'static [usize]) -> OpDef {
         OpDef { mutates: inputs, ..self }
+    }
+
+    /// See [`OpDef::states`](OpDef#structfield.states).
+    pub const fn states(self, f: fn(&Params) -> usize) -> OpDef {
+        OpDef { states: Some(f), ..self }
     }
 
     /// Says that an output may be exactly an input.
@@ -572,6 +580,22 @@ impl OpDef {
             OutputNames::Plain if (self.visible)(params) == 1 => "output".to_owned(),
             _ => format!("output{i}"),
         }
+    }
+
+    /// Whether some input is changed.
+    pub fn has_states(&self) -> bool {
+        !self.mutates.is_empty() || self.states.is_some()
+    }
+
+    /// The inputs that a call with so many of them changes.
+    pub fn changed(&self, params: &Params, inputs: usize) -> impl Iterator<Item = usize> + use<> {
+        let own = self.states.map_or(0, |f| f(params)).min(inputs);
+        self.mutates.iter().copied().filter(move |&i| i < inputs).chain(inputs - own..inputs)
+    }
+
+    /// Whether such a call changes input `i`.
+    pub fn changes(&self, params: &Params, inputs: usize, i: usize) -> bool {
+        self.mutates.contains(&i) || self.states.is_some_and(|f| i + f(params) >= inputs)
     }
 
     /// Runs the shape rule.

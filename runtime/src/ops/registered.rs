@@ -28,8 +28,10 @@ pub trait Definition: Send + Sync {
 /// What is known of a call before its inputs are.
 #[derive(Clone)]
 pub struct Property {
-    /// Names of the inputs.
+    /// Names of the inputs, those of states last.
     pub arguments: Vec<String>,
+    /// How many of them are states, which going forward may change. They have no gradient.
+    pub states: usize,
     /// Names of the outputs.
     pub outputs: Vec<String>,
     /// Whether the gradient depends on those of the outputs; that of a loss does not.
@@ -144,6 +146,13 @@ impl ParamSet for Custom {
         if property.outputs.is_empty() {
             bail!(Argument, "{op_type}: it lists no outputs, want at least one");
         }
+        let (states, all) = (property.states, property.arguments.len());
+        if states > all {
+            bail!(
+                Argument,
+                "{op_type}: it has {states} states, want at most as many as inputs, which are {all}"
+            );
+        }
         Ok(Custom { op_type, keywords, property: Arc::new(property), made: None })
     }
 
@@ -257,7 +266,7 @@ fn rule(d: &Vjp<'_>) -> Result<Grads> {
     let p: &Custom = d.p();
     let grads: Vec<Array> = (0..before(p)).map(|i| d.grad_or_zeros(i)).collect::<Result<_>>()?;
     let count = d.num_inputs();
-    let wanted: Vec<bool> = (0..count).map(|i| d.needs(i)).collect();
+    let wanted: Vec<bool> = (0..count).map(|i| i + p.property.states < count && d.needs(i)).collect();
     let kept = (0..count).map(|i| d.input(i)).chain((0..d.num_outputs()).map(|i| d.output(i)));
     let ins: Vec<&Array> = grads.iter().chain(kept).collect();
     let found =
@@ -271,6 +280,7 @@ table! {
         .input_names(|p| p.get::<Custom>().property.arguments.clone())
         .output_names_by(|p, i| p.get::<Custom>().property.outputs.get(i).cloned().unwrap_or_default())
         .outputs(|p| p.get::<Custom>().property.outputs.len(), |p| p.get::<Custom>().property.outputs.len())
+        .states(|p| p.get::<Custom>().property.states)
         .of_call(of_call).random().shape(shapes).dtype(types)
         .doc("Calls the operator that was registered as `op_type`. Its inputs, outputs, shapes and dtypes are what it says itself; every other keyword \
               goes to it as text.")
@@ -318,7 +328,7 @@ mod tests {
             let by = by.map_err(|e| err!(Param, "by is no number: {e}"))?;
             let arguments = vec!["data".to_owned(), "label".to_owned()];
             let outputs = vec!["out".to_owned()];
-            Ok(Property { arguments, outputs, needs_grads: true, rules: Arc::new(ScaleRules(by)) })
+            Ok(Property { arguments, states: 0, outputs, needs_grads: true, rules: Arc::new(ScaleRules(by)) })
         }
     }
 

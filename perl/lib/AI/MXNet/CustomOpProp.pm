@@ -18,19 +18,21 @@ sub list_auxiliary_states { return [] }
 sub infer_shape
 {
     my ($self, $in_shape) = @_;
-    return ($in_shape, [($in_shape->[0]) x $self->_outputs], []);
+    return ($in_shape, [($in_shape->[0]) x $self->_count('list_outputs')], []);
 }
 
 # What is not known is taken for what the first input is.
 sub infer_type
 {
     my ($self, $in_type) = @_;
-    return ([map { $_ // $in_type->[0] } @$in_type], [($in_type->[0]) x $self->_outputs], []);
+    my ($outputs, $states) = map { [($in_type->[0]) x $self->_count($_)] } qw(list_outputs list_auxiliary_states);
+    return ([map { $_ // $in_type->[0] } @$in_type], $outputs, $states);
 }
 
-sub _outputs
+sub _count
 {
-    my @names = $_[0]->list_outputs;
+    my ($self, $list) = @_;
+    my @names = $self->$list;
     return @names == 1 && ref $names[0] eq 'ARRAY' ? scalar @{ $names[0] } : scalar @names;
 }
 
@@ -95,11 +97,12 @@ Names of the inputs, C<['data']>, and of the outputs, C<['output']>.
 
 =item list_auxiliary_states
 
-Names of states, of which there may be none: what an operator keeps is kept in objects.
+Names of auxiliary states, C<[]>: arrays that C<forward> may change and that have no gradient. They are inputs of the call behind the
+others, and C<infer_shape> must tell their shapes.
 
 =item infer_shape(\@in_shape)
 
-Shapes of the inputs, of the outputs, and an empty list. What is not known is an empty shape, or 0 where a size is not. Unless overridden: all are
+Shapes of the inputs, of the outputs, and of the states. What is not known is an empty shape, or 0 where a size is not. Unless overridden: all are
 that of the first input.
 
 =item infer_type(\@in_type)

@@ -27,14 +27,14 @@ sub register
     return $class;
 }
 
-# The inputs of a call with these keywords.
+# The inputs of a call with these keywords, auxiliary states last.
 sub list_arguments
 {
     my ($self, %named) = @_;
     my ($name) = delete @named{qw(op_type name out)};
     my $class = $class{ $name // '' } or return [];
     my $prop = $class->new(map { $_ => AI::MXNet::Symbol::Base::text_of($named{$_}) } keys %named);
-    return [_list($prop->list_arguments)];
+    return [map { _list($prop->$_) } qw(list_arguments list_auxiliary_states)];
 }
 
 # -- what the library calls
@@ -48,30 +48,40 @@ sub _property
     AI::MXNet::Keshi::fail("$class: new made no object") if not blessed $prop;
     my ($arguments, $outputs, $states) =
         map { [_list($prop->$_)] } qw(list_arguments list_outputs list_auxiliary_states);
-    AI::MXNet::Keshi::fail("$class: auxiliary states (@$states) are not supported, keep what changes in an object")
-        if @$states;
     my @grads = (0 .. $#$outputs);
     my @data = map { @$outputs + $_ } 0 .. $#$arguments;
     my @results = map { @$outputs + @$arguments + $_ } 0 .. $#$outputs;
     my %needed = map { $_ => 1 } _list($prop->declare_backward_dependency(\@grads, \@data, \@results));
-    return [$prop, $arguments, $outputs, scalar grep { $needed{$_} } @grads];
+    return [$prop, [@$arguments, @$states], $outputs, scalar(grep { $needed{$_} } @grads), scalar @$states];
 }
 
-# In what follows the first argument is what _property made, or create_operator.
+# Takes the auxiliary states off the end of a list of inputs.
+sub _split
+{
+    my ($inputs, $num_states) = @_;
+    return [splice @$inputs, @$inputs - $num_states];
+}
 
-# The lists of inputs and outputs that an inference gave, as one.
+# In what follows the first argument is what _property made, or _create.
+
+# The lists of inputs, states and outputs that an inference gave, as one.
 sub _inferred
 {
     my ($made, $method, $ins, $num_outputs) = @_;
+    my $states = _split($ins, $made->[4]);
     my @lists = _list($made->[0]->$method($ins));
-    AI::MXNet::Keshi::fail("$method must return lists for inputs and outputs")
-        if @lists < 2
-        or grep { ref ne 'ARRAY' } @lists[0, 1];
-    my ($got, $want) = (scalar @{ $lists[0] }, scalar @$ins);
-    AI::MXNet::Keshi::fail("$method must return one for each input, got $got, want $want") if $got != $want;
-    ($got, $want) = (scalar @{ $lists[1] }, $num_outputs);
-    AI::MXNet::Keshi::fail("$method must return one for each output, got $got, want $want") if $got != $want;
-    return [@{ $lists[0] }, @{ $lists[1] }];
+    AI::MXNet::Keshi::fail("$method must return lists for inputs and outputs, and one for states where there are some")
+        if @lists < (@$states ? 3 : 2)
+        or grep { ref ne 'ARRAY' } @lists;
+    my @all;
+    for (['input', 0, scalar @$ins], ['auxiliary state', 2, scalar @$states], ['output', 1, $num_outputs]) {
+        my ($what, $at, $want) = @$_;
+        my $list = $lists[$at] // [];
+        AI::MXNet::Keshi::fail("$method must return one for each $what, got " . @$list . ", want $want")
+            if @$list != $want;
+        push @all, @$list;
+    }
+    return \@all;
 }
 
 # A size of 0 is an unknown one, unless all is known and there is one among the inputs.
@@ -97,6 +107,7 @@ sub _create
 {
     my ($made, $type, $id, $shapes, $dtypes) = @_;
     my $ctx = $type == 3 ? AI::MXNet::Context->cpu_pinned($id) : AI::MXNet::Context->cpu($id);
+    _split($_, $made->[4]) for $shapes, $dtypes;
     my $op = $made->[0]->create_operator($ctx, $shapes, $dtypes);
     for my $method (qw(forward backward)) {
         AI::MXNet::Keshi::fail(
@@ -104,20 +115,23 @@ sub _create
             if not blessed $op
             or not $op->can($method);
     }
-    return $op;
+    return [$op, $made->[4]];
 }
 
 sub _forward
 {
-    my ($op, $training, $ins, $outs) = @_;
-    $op->forward($training, [('write') x @$outs], $ins, $outs, []);
+    my ($made, $training, $ins, $outs) = @_;
+    my $states = _split($ins, $made->[1]);
+    $made->[0]->forward($training, [('write') x @$outs], $ins, $outs, $states);
     return;
 }
 
 sub _backward
 {
-    my ($op, $req, $grads, $ins, $outs, $in_grads) = @_;
-    $op->backward($req, $grads, $ins, $outs, $in_grads, []);
+    my ($made, $req, $grads, $ins, $outs, $in_grads) = @_;
+    my $states = _split($ins, $made->[1]);
+    _split($_, $made->[1]) for $req, $in_grads;
+    $made->[0]->backward($req, $grads, $ins, $outs, $in_grads, $states);
     return;
 }
 

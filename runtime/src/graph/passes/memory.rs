@@ -86,7 +86,7 @@ fn in_place(ir: &Ir, call: &Call, n: usize, k: usize) -> bool {
     let same = |m: usize| call.ins[m].buffer == slot.buffer;
     let exact = |m: usize| ir.is_whole(&call.ins[m]) && call.ins[m].dims == out.dims;
     let all = |f: &dyn Fn(usize) -> bool| (0..call.ins.len()).filter(|&m| same(m)).all(f);
-    if !all(&exact) || !call.op.mutates.is_empty() || slot.dtype != out.dtype {
+    if !all(&exact) || call.op.has_states() || slot.dtype != out.dtype {
         return false;
     }
     match std::ptr::eq(call.op, &FUSED) {
