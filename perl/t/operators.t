@@ -107,4 +107,17 @@ is_close($x->abs({ axis => 1 }), [3, 0.5, 2, 9], 'a name that nothing stands for
 ok(!eval { $x->abs(axis => 1); 1 } && $@ =~ /Too many positional arguments/, 'in pairs it is two values too many');
 dies_with(sub { $x->dot($x) }, qr/Operator dot expects 2 inputs, but got 1/, 'an array beside others is no input');
 
+# Cumulative sums, and their gradient.
+{
+    my $m = nd->array([[1, 2, 3], [4, 5, 6]]);
+    is_close($m->cumsum(axis => -1), [1, 3, 6, 4, 9, 15], 'along an axis');
+    is_close(nd->cumsum($m), [1, 3, 6, 10, 15, 21], 'of all elements');
+    $m->attach_grad;
+    my $y;
+    AI::MXNet::AutoGrad->record(sub { $y = $m->cumsum(axis => 1) * $m });
+    $y->backward;
+    is_close($m->grad, [7, 8, 9, 19, 20, 21], 'the gradient is cumulated the other way');
+    dies_with(sub { $m->cumsum(axis => 3) }, qr/axis is out of range, got 3, want -2 to 1 for 2 axes/, 'no such axis');
+}
+
 done_testing;

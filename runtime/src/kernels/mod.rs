@@ -7,6 +7,7 @@ pub mod boxes;
 pub mod conv;
 pub mod copy;
 pub mod ctc;
+pub mod cumulative;
 pub mod density;
 pub mod fourier;
 pub mod index;

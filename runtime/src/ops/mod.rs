@@ -117,6 +117,7 @@ static TABLES: &[&[&OpDef]] = &[
     optim::sgd::TABLE,
     reduce::TABLE,
     reduce::arg::TABLE,
+    reduce::cumulative::TABLE,
     reduce::extreme::TABLE,
     reduce::finite::TABLE,
     reduce::norm::TABLE,

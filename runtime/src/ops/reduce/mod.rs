@@ -3,6 +3,7 @@
 //! A result without axes does not exist here: it has shape `(1,)`, as MXNet's arrays of old.
 
 pub mod arg;
+pub mod cumulative;
 pub mod extreme;
 pub mod finite;
 pub mod norm;
