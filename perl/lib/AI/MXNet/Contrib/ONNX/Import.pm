@@ -3,7 +3,9 @@ use 5.014;
 use strict;
 use warnings;
 use AI::MXNet::Contrib::ONNX::Known;
+use AI::MXNet::Contrib::ONNX::Layers;
 use AI::MXNet::Contrib::ONNX::Recurrent;
+use AI::MXNet::Contrib::ONNX::Shapes;
 use AI::MXNet::Keshi;
 use AI::MXNet::NDArray;
 use AI::MXNet::Symbol;
@@ -100,116 +102,7 @@ sub list_of
     return defined $n->{a}{$name} ? @{ $n->{a}{$name} } : $self->numbers($n, $i);
 }
 
-# Padding must be the same at both ends.
-sub _pad
-{
-    my ($n, $kernel) = @_;
-    my $count = @$kernel;
-    my $auto = $n->{a}{auto_pad} // 'NOTSET';
-    my @pads = @{ $n->{a}{pads} // [(0) x (2 * $count)] };
-    if ($auto =~ /^SAME_/) {
-        _fail("import_model: $n->{op} $n->{name} with auto_pad $auto and strides is not supported")
-            if grep { $_ != 1 } @{ $n->{a}{strides} // [] };
-        my @all = map { ($kernel->[$_] - 1) * ($n->{a}{dilations}[$_] // 1) } 0 .. $count - 1;
-        my @less = map { int($_ / 2) } @all;
-        my @more = map { $all[$_] - $less[$_] } 0 .. $count - 1;
-        @pads = $auto eq 'SAME_UPPER' ? (@less, @more) : (@more, @less);
-    }
-    my @before = @pads[0 .. $count - 1];
-    _fail("import_model: $n->{op} $n->{name} pads differently at both ends") if "@before" ne "@pads[$count .. $#pads]";
-    return \@before;
-}
-
-sub _window
-{
-    my ($n, $kernel) = @_;
-    return (
-        kernel => $kernel,
-        stride => $n->{a}{strides} // [(1) x @$kernel],
-        pad => _pad($n, $kernel)
-    );
-}
-
 sub _sym { return 'AI::MXNet::Symbol' }
-
-sub _conv
-{
-    my ($self, $n) = @_;
-    my ($data, $weight, $bias) = @{ $n->{in} };
-    my @shape = @{ $self->tensor_of($n, 1)->shape };
-    my $is_transposed = $n->{op} eq 'ConvTranspose';
-    my $group = $n->{a}{group} // 1;
-    my %named = (
-        data => $data,
-        weight => $weight,
-        ($bias ? (bias => $bias) : ()),
-        no_bias => $bias ? 0 : 1,
-        num_filter => $is_transposed ? $shape[1] * $group : $shape[0],
-        num_group => $group,
-        _window($n, $n->{a}{kernel_shape} // [@shape[2 .. $#shape]]),
-        ($n->{a}{dilations} ? (dilate => $n->{a}{dilations}) : ()),
-        ($n->{a}{output_padding} ? (adj => $n->{a}{output_padding}) : ()),
-        name => $n->{name}
-    );
-    return $is_transposed ? _sym->Deconvolution(\%named) : _sym->Convolution(\%named);
-}
-
-sub _pool
-{
-    my ($type, $is_global) = @_;
-    return sub {
-        my ($self, $n) = @_;
-        return _sym->Pooling($n->{in}[0], kernel => [1, 1], global_pool => 1, pool_type => $type, name => $n->{name})
-            if $is_global;
-        return _sym->Pooling(
-            $n->{in}[0], _window($n, $n->{a}{kernel_shape}),
-            pool_type => $type,
-            pooling_convention => $n->{a}{ceil_mode} ? 'full' : 'valid',
-            count_include_pad => $n->{a}{count_include_pad} ? 1 : 0,
-            name => $n->{name}
-        );
-    };
-}
-
-# alpha A B + beta C
-sub _gemm
-{
-    my ($self, $n) = @_;
-    my ($x, $w, $c) = @{ $n->{in} };
-    my ($alpha, $beta) = ($n->{a}{alpha} // 1, $n->{a}{beta} // 1);
-    my $weight = $self->{tensors}{ $n->{names}[1] };
-    my $bias = $c && $self->{tensors}{ $n->{names}[2] };
-    my $is_bias = !$c || defined $bias && @{ $bias->shape } == 1;
-    if (defined $weight and $is_bias and $n->{a}{transB} and !$n->{a}{transA} and $alpha == 1 and $beta == 1) {
-        my %bias = $c ? (bias => $c) : (no_bias => 1);
-        return _sym->FullyConnected(
-            { data => $x, weight => $w, %bias, num_hidden => $weight->shape->[0], name => $n->{name} });
-    }
-    my $y = _sym->dot($x, $w, transpose_a => $n->{a}{transA} ? 1 : 0, transpose_b => $n->{a}{transB} ? 1 : 0);
-    $y = $y * $alpha if $alpha != 1;
-    return $y if not $c;
-    return _sym->broadcast_add($y, $beta == 1 ? $c : $c * $beta, name => $n->{name});
-}
-
-sub _normalization
-{
-    my ($self, $n) = @_;
-    my ($data, $gamma, $beta, $mean, $variance) = @{ $n->{in} };
-    $self->{is_state}{$_} = 1 for @{ $n->{names} }[3, 4];
-    return _sym->BatchNorm(
-        {
-            data => $data,
-            gamma => $gamma,
-            beta => $beta,
-            moving_mean => $mean,
-            moving_var => $variance,
-            eps => $n->{a}{epsilon} // 1e-5,
-            momentum => $n->{a}{momentum} // 0.9,
-            fix_gamma => 0,
-            name => $n->{name}
-        }
-    );
-}
 
 sub _plain
 {
@@ -255,180 +148,10 @@ sub _with
     };
 }
 
-sub _prelu
-{
-    my ($self, $n) = @_;
-    $self->{tensors}{ $n->{names}[1] } = $self->tensor_of($n, 1)->reshape([-1]);
-    return _sym->LeakyReLU({ data => $n->{in}[0], gamma => $n->{in}[1], act_type => 'prelu', name => $n->{name} });
-}
-
-sub _bounds
-{
-    my ($self, $n) = @_;
-    my ($low) = $n->{a}{min} // $self->numbers($n, 1);
-    my ($high) = $n->{a}{max} // $self->numbers($n, 2);
-    return _sym->clip($n->{in}[0], a_min => $low // -3.4e38, a_max => $high // 3.4e38, name => $n->{name});
-}
-
-sub _sliced
-{
-    my ($self, $n) = @_;
-    my @starts = $self->list_of($n, starts => 1);
-    my @ends = $self->list_of($n, ends => 2);
-    my @axes = $self->list_of($n, axes => 3);
-    my @steps = $self->numbers($n, 4);
-    @axes = 0 .. $#starts if not @axes;
-    my $y = $n->{in}[0];
-    for my $i (0 .. $#axes) {
-        my $end = abs($ends[$i]) >= 2**31 - 1 ? undef : $ends[$i];
-        my $step = $steps[$i] // 1;
-        if ($step == 1) {
-            $y = _sym->slice_axis($y, axis => $axes[$i], begin => $starts[$i], end => $end);
-            next;
-        }
-        my $before = $axes[$i];
-        if ($before < 0) {
-            my ($shape) = $self->shapes($n->{names}[0]);
-            _fail("import_model: Slice $n->{name} is on axis $before of a value whose shape the file does not tell")
-                if not $shape;
-            $before += @$shape;
-        }
-        my @all = (undef) x $before;
-        my $start = abs($starts[$i]) >= 2**31 - 1 ? undef : $starts[$i];
-        $y = _sym->slice($y, begin => [@all, $start], end => [@all, $end], step => [@all, $step]);
-    }
-    return $y;
-}
-
-sub _split
-{
-    my ($self, $n) = @_;
-    my @sizes = $self->list_of($n, split => 1);
-    if (grep { $_ != $sizes[0] } @sizes) {
-        my $end = 0;
-        return map {
-            my $begin = $end;
-            $end += $_;
-            _sym->slice_axis($n->{in}[0], axis => $n->{a}{axis} // 0, begin => $begin, end => $end)
-        } @sizes;
-    }
-    return _sym->SliceChannel(
-        $n->{in}[0],
-        num_outputs => scalar @{ $n->{outputs} },
-        axis => $n->{a}{axis} // 0,
-        name => $n->{name}
-    );
-}
-
-sub _padded
-{
-    my ($self, $n) = @_;
-    my @pads = $self->list_of($n, pads => 1);
-    my ($value) = $n->{a}{value} // $self->numbers($n, 2);
-    my $half = @pads / 2;
-    my @width = map { @pads[$_, $_ + $half] } 0 .. $half - 1;
-    my $mode = $n->{a}{mode} // 'constant';
-    return _sym->Pad(
-        $n->{in}[0],
-        pad_width => \@width,
-        mode => $mode,
-        constant_value => $value // 0,
-        name => $n->{name}
-    );
-}
-
-# Sizes of the input that stay stand as 0, and one that depends on open sizes as -1.
-sub _reshaped
-{
-    my ($self, $n) = @_;
-    my ($first, $second) = $n->{a}{shape} ? ($n->{a}{shape}) x 2 : $self->sizes($n, 1);
-    my @shape = @$first;
-    my @open = grep { $first->[$_] != $second->[$_] } 0 .. $#shape;
-    if (@open) {
-        my @from = $self->shapes($n->{names}[0]);
-        my $stays = sub {
-            my $i = shift;
-            return @from && $i < @{ $from[0] } && $from[0][$i] == $first->[$i] && $from[1][$i] == $second->[$i];
-        };
-        $shape[$_] = $stays->($_) ? 0 : -1 for @open;
-        _fail(
-"import_model: Reshape $n->{name} to sizes that depend on the inputs' is not supported, want one that is new"
-        ) if 1 < grep { $_ == -1 } @shape;
-    }
-    return _sym->Reshape($n->{in}[0], shape => \@shape, name => $n->{name});
-}
-
-sub _expanded
-{
-    my ($self, $n) = @_;
-    my ($y, @sizes) = ($n->{in}[0], $self->sizes($n, 1));
-    my @shapes = $self->shapes($n->{names}[0]);
-    _fail("import_model: Expand $n->{name} is of a value whose shape the file does not tell") if not @shapes;
-    my $more = @{ $sizes[0] } - @{ $shapes[0] };
-    for (1 .. $more) {
-        $y = _sym->expand_dims($y, axis => 0);
-        unshift @$_, 1 for @shapes;
-    }
-    unshift @$_, (1) x List::Util::max(0, -$more) for @sizes;
-    for my $axis (grep { $shapes[0][$_] == 1 && $sizes[0][$_] != 1 } 0 .. $#{ $shapes[0] }) {
-        $y = $self->stretch($y, $axis, map { $_->[$axis] } @sizes);
-    }
-    return $y;
-}
-
-# Of matrices by the last two axes, where the others are the same.
-sub _product
-{
-    my ($self, $n) = @_;
-    my ($left, $right) = map { ($self->shapes($_))[0] } @{ $n->{names} };
-    return _sym->dot(@{ $n->{in} }, name => $n->{name}) if not $right or @$right <= 2;
-    _fail(    "import_model: MatMul $n->{name} of shapes "
-            . join(' and ', map { "[@$_]" } $left, $right)
-            . ' is not supported')
-        if not $left or "@$left[0 .. $#$left - 2]" ne "@$right[0 .. $#$right - 2]";
-    return _sym->batch_dot(@{ $n->{in} }, name => $n->{name}) if @$right == 3;
-    return _sym->linalg->gemm2(@{ $n->{in} }, name => $n->{name});
-}
-
-# All three are broadcast, by adding zeros of the largest shape.
-sub _chosen
-{
-    my ($self, $n) = @_;
-    my ($condition, @sides) = @{ $n->{in} };
-    my @shapes = map { my ($shape) = $self->shapes($_); $shape ? "@$shape" : '' } @{ $n->{names} };
-    if (!length $shapes[0] or grep { $_ ne $shapes[0] } @shapes) {
-        $condition = _sym->Cast($condition, dtype => 'float32');
-        my $zeros = _sym->zeros_like($condition);
-        $zeros = _sym->broadcast_add($zeros, _sym->zeros_like($_)) for @sides;
-        ($condition, @sides) = map { _sym->broadcast_add($zeros, $_) } $condition, @sides;
-    }
-    return _sym->where($condition, @sides, name => $n->{name});
-}
-
-sub _layer_norm
-{
-    my ($self, $n) = @_;
-    my ($data, $gamma, $beta) = @{ $n->{in} };
-    my $axis = $n->{a}{axis} // -1;
-    my ($shape) = $self->shapes($n->{names}[0]);
-    _fail("import_model: LayerNormalization $n->{name} from axis $axis is not supported, want the last")
-        if $axis != -1 and (!$shape or $axis != $#$shape);
-    $beta //= _sym->zeros_like($gamma);
-    return _sym->LayerNorm($data, $gamma, $beta, eps => $n->{a}{epsilon} // 1e-5, name => $n->{name});
-}
-
-sub _gelu
-{
-    my ($self, $n) = @_;
-    my $kind = $n->{a}{approximate} // 'none';
-    _fail("import_model: Gelu $n->{name} with approximate $kind is not supported, want none") if $kind ne 'none';
-    return _sym->LeakyReLU($n->{in}[0], act_type => 'gelu', name => $n->{name});
-}
-
 my %RULE = (
-    Where => \&_chosen,
-    LayerNormalization => \&_layer_norm,
-    Gelu => \&_gelu,
+    Where => \&AI::MXNet::Contrib::ONNX::Shapes::chosen,
+    LayerNormalization => \&AI::MXNet::Contrib::ONNX::Layers::layer_norm,
+    Gelu => \&AI::MXNet::Contrib::ONNX::Layers::gelu,
     HardSigmoid => sub {
         my ($self, $n) = @_;
         my ($alpha, $beta) = ($n->{a}{alpha} // 0.2, $n->{a}{beta} // 0.5);
@@ -439,19 +162,19 @@ my %RULE = (
         my $x = $n->{in}[0];
         $x * _sym->hard_sigmoid($x, alpha => 1 / 6, beta => 0.5);
     },
-    Conv => \&_conv,
-    ConvTranspose => \&_conv,
-    Gemm => \&_gemm,
-    BatchNormalization => \&_normalization,
-    PRelu => \&_prelu,
-    Clip => \&_bounds,
-    Slice => \&_sliced,
-    Split => \&_split,
-    Pad => \&_padded,
-    MaxPool => _pool('max'),
-    AveragePool => _pool('avg'),
-    GlobalMaxPool => _pool('max', 1),
-    GlobalAveragePool => _pool('avg', 1),
+    Conv => \&AI::MXNet::Contrib::ONNX::Layers::conv,
+    ConvTranspose => \&AI::MXNet::Contrib::ONNX::Layers::conv,
+    Gemm => \&AI::MXNet::Contrib::ONNX::Layers::gemm,
+    BatchNormalization => \&AI::MXNet::Contrib::ONNX::Layers::normalization,
+    PRelu => \&AI::MXNet::Contrib::ONNX::Layers::prelu,
+    Clip => \&AI::MXNet::Contrib::ONNX::Shapes::bounds,
+    Slice => \&AI::MXNet::Contrib::ONNX::Shapes::sliced,
+    Split => \&AI::MXNet::Contrib::ONNX::Shapes::split,
+    Pad => \&AI::MXNet::Contrib::ONNX::Shapes::padded,
+    MaxPool => AI::MXNet::Contrib::ONNX::Layers::pool('max'),
+    AveragePool => AI::MXNet::Contrib::ONNX::Layers::pool('avg'),
+    GlobalMaxPool => AI::MXNet::Contrib::ONNX::Layers::pool('max', 1),
+    GlobalAveragePool => AI::MXNet::Contrib::ONNX::Layers::pool('avg', 1),
     Concat => sub {
         my ($self, $n) = @_;
         _sym->Concat(@{ $n->{in} }, dim => $n->{a}{axis}, num_args => scalar @{ $n->{in} }, name => $n->{name});
@@ -462,8 +185,8 @@ my %RULE = (
             if ($n->{a}{axis} // 1) != 1;
         _sym->Flatten($n->{in}[0], name => $n->{name});
     },
-    Reshape => \&_reshaped,
-    Expand => \&_expanded,
+    Reshape => \&AI::MXNet::Contrib::ONNX::Shapes::reshaped,
+    Expand => \&AI::MXNet::Contrib::ONNX::Shapes::expanded,
     Shape => sub { },
     ConstantOfShape => sub { _fail("import_model: ConstantOfShape $_[1]{name} computes its shape from data") },
     Range => sub { _fail("import_model: Range $_[1]{name} computes its bounds from data") },
@@ -478,7 +201,7 @@ my %RULE = (
         my @axes = $self->list_of($n, axes => 1);
         _sym->squeeze($n->{in}[0], (@axes ? (axis => \@axes) : ()), name => $n->{name});
     },
-    MatMul => \&_product,
+    MatMul => \&AI::MXNet::Contrib::ONNX::Shapes::product,
     Dropout => sub {
         my ($self, $n) = @_;
         my ($rate) = $n->{a}{ratio} // $self->numbers($n, 1);
