@@ -340,6 +340,20 @@ subtest 'what goes wrong' => sub {
     );
 };
 
+subtest 'calls of a hybridized block do not share an object' => sub {
+    my $parts = mx->sym->Custom(mx->sym->Variable('x') * 2, op_type => 'parts', name => 'p');
+    my $block = gluon->SymbolBlock([$parts->[1] / 2 + 1], [mx->sym->Variable('x')]);
+    $block->hybridize;
+    for (1, 2) {
+        my @x = map { nd->array($_) } [1, -1], [-1, 1];
+        $_->attach_grad for @x;
+        my @y;
+        AI::MXNet::AutoGrad->record(sub { push @y, $block->($_) for @x });
+        AI::MXNet::AutoGrad->backward(\@y);
+        is_deeply([map { [$_->grad->aspdl->list] } @x], [[1, 0], [0, 1]], 'each goes back with what it kept');
+    }
+};
+
 subtest 'auxiliary states' => sub {
     my ($x, $gain, $mean, $count) = map { nd->array($_) } [1, 3], [2], [0], [0];
     $_->attach_grad for $x, $gain;

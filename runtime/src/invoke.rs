@@ -50,14 +50,14 @@ fn watched(op: &'static OpDef, ins: &[&Array], params: &Params, given: &[&Array]
     Ok(outs)
 }
 
-/// A call that is noted down instead of made. Only what has no inputs may have an array to write into: that tells its shape.
+/// A call that is noted down instead of made. Only what has no inputs may have an array to write into: that tells its shape. What
+/// belongs to one call alone cannot be noted: a note is for many.
 fn traced(op: &'static OpDef, ins: &[&Array], params: &Params, given: &[&Array]) -> Result<Outputs> {
     check_arity(op, params, ins.len())?;
-    if op.sized_by_values.is_some() || !(given.is_empty() || ins.is_empty()) {
+    if op.sized_by_values.is_some() || op.of_call.is_some() || !(given.is_empty() || ins.is_empty()) {
         bail!(Internal, "the call cannot be traced");
     }
     let tensors: Tensors<'_> = ins.iter().map(|a| a.tensor()).collect();
-    let params = &*of_call(op, params, &tensors)?;
     if let Some(view) = op.view {
         let out = Array::from(view(params, tensors[0])?);
         record(op, ins, params, &tensors, &[out.tensor()], std::slice::from_ref(&out));

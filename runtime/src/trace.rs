@@ -37,18 +37,6 @@ pub fn is_on() -> bool {
     IS_ON.get()
 }
 
-/// Runs code that makes its calls itself, on arrays of its own, also while this thread traces.
-pub(crate) fn paused<T>(f: impl FnOnce() -> T) -> T {
-    struct Paused(bool);
-    impl Drop for Paused {
-        fn drop(&mut self) {
-            IS_ON.set(self.0);
-        }
-    }
-    let _paused = Paused(IS_ON.replace(false));
-    f()
-}
-
 /// Number of calls that this thread has traced so far.
 pub fn count() -> usize {
     CALLS.with_borrow(Vec::len)

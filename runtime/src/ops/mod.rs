@@ -6,6 +6,7 @@ pub mod params;
 pub mod def;
 pub mod axes;
 pub mod infer;
+pub mod rewrite;
 pub mod samples;
 pub mod value;
 pub mod vjp;

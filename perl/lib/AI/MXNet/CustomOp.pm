@@ -60,8 +60,8 @@ AI::MXNet::CustomOp - what an operator of one's own computes
 =head1 DESCRIPTION
 
 The base class of what C<create_operator> of an L<AI::MXNet::CustomOpProp> makes. An object lives from a call to its gradient, so
-what C<forward> leaves in its fields is there in C<backward>. A bound or compiled graph makes one object when it is bound or
-compiled.
+what C<forward> leaves in its fields is there in C<backward>. A bound graph makes one object when it is bound. A hybridized block that holds
+such a call is not compiled.
 
 =over 4
 

@@ -151,26 +151,10 @@ sub imdecode
     return $arg->{out} // $picture;
 }
 
-# Inputs by name are put in the order that the operator lists.
 sub Custom
 {
     my ($class, @args) = @_;
-    my %named = ref $args[-1] eq 'HASH' ? %{ pop @args } : ();
-    my @inputs;
-    push @inputs, shift @args while _is_array($args[0]);
-    _fail('Custom: got an odd number of named arguments behind the inputs') if @args % 2;
-    %named = (%named, @args);
-    my %given = map { $_ => delete $named{$_} } grep { $_ ne 'out' and _is_array($named{$_}) } keys %named;
-    if (%given) {
-        for my $name (@{ AI::MXNet::Operator->list_arguments(%named) }) {
-            next if not exists $given{$name} and not @inputs;
-            push @{ $given{''} }, delete $given{$name} // shift @inputs;
-        }
-        @inputs = (@{ delete $given{''} // [] }, @inputs);
-        _fail("Custom: Cannot find argument '$_'") for sort keys %given;
-    }
-    delete $named{name};
-    return $class->SUPER::Custom(@inputs, \%named);
+    return $class->SUPER::Custom(AI::MXNet::Operator->arrange(@args));
 }
 
 # What a monitor is given is an array already; its handle is the object.

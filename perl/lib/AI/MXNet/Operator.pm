@@ -37,6 +37,30 @@ sub list_arguments
     return [map { _list($prop->$_) } qw(list_arguments list_auxiliary_states)];
 }
 
+# What the operator is called with: inputs by name are put in the order that it lists.
+sub arrange
+{
+    my ($self, @args) = @_;
+    my $is_array = sub { blessed($_[0]) && $_[0]->isa('AI::MXNet::NDArray') };
+    my %named = ref $args[-1] eq 'HASH' ? %{ pop @args } : ();
+    my @inputs;
+    push @inputs, shift @args while $is_array->($args[0]);
+    AI::MXNet::Keshi::fail('Custom: got an odd number of named arguments behind the inputs') if @args % 2;
+    %named = (%named, @args);
+    my %given = map { $_ => delete $named{$_} } grep { $_ ne 'out' && $is_array->($named{$_}) } keys %named;
+
+    if (%given) {
+        my @listed;
+        for my $name (@{ $self->list_arguments(%named) }) {
+            push @listed, delete $given{$name} // shift @inputs if exists $given{$name} or @inputs;
+        }
+        unshift @inputs, @listed;
+        AI::MXNet::Keshi::fail("Custom: Cannot find argument '$_'") for sort keys %given;
+    }
+    delete $named{name};
+    return (@inputs, \%named);
+}
+
 # -- what the library calls
 
 sub _list { return @_ == 1 && ref $_[0] eq 'ARRAY' ? @{ $_[0] } : @_ }
@@ -191,6 +215,10 @@ Makes C<op_type =E<gt> $name> mean this subclass of L<AI::MXNet::CustomOpProp> f
 =item list_arguments(op_type =E<gt> $name, %keywords)
 
 The inputs of such a call.
+
+=item arrange(@inputs, %named)
+
+What C<nd-E<gt>Custom> calls the operator with: inputs by name are in their places, keywords in a hash behind them.
 
 =back
 

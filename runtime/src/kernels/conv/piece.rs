@@ -26,9 +26,10 @@ impl Gather {
         bias: Option<*mut T>,
         to: *mut T,
     ) -> Result<()> {
+        let o = Operands { from, bias: bias.map(|b| b.cast_const()), to };
         if self.is_planar::<T>() {
             // SAFETY: the caller's promise.
-            return unsafe { self.planes(from, weights, bias, to) };
+            return unsafe { self.planes(o, weights) };
         }
         let (cut, most) = (self.cut::<T>(), rows_at_once());
         let frame = Frame::new::<T>(&self.sweeps, cut.tile);
@@ -67,7 +68,7 @@ impl Gather {
             most,
             level: level(),
             stream: past_cache(self.batch * self.to.image * size_of::<T>()),
-            o: Operands { from, bias: bias.map(|b| b.cast_const()), to },
+            o,
         };
         call.spread()
     }

@@ -34,13 +34,7 @@ impl Gather {
     /// The result, plane by plane. Sums are made in the order of the taps.
     /// # Safety
     /// As [`Gather::run`].
-    pub unsafe fn planes<T: Real>(
-        &self,
-        from: *const T,
-        weights: *const T,
-        bias: Option<*mut T>,
-        to: *mut T,
-    ) -> Result<()> {
+    pub unsafe fn planes<T: Real>(&self, o: Operands<T>, weights: *const T) -> Result<()> {
         let (view, grid, level) = (&self.views[0], self.grid(), level());
         let frame = Frame::new::<T>(&self.sweeps, grid);
         let rows: Vec<Row> =
@@ -51,8 +45,7 @@ impl Gather {
             lines.push(Line { at: frame.at(at), len: grid[2], to });
         }
         let taps: Vec<u32> = frame.taps(&view.sweeps).iter().map(|&t| t as u32).collect();
-        let o = Operands { from, bias: bias.map(|b| b.cast_const()), to };
-        let w = Operands { from: weights, bias: None, to };
+        let w = Operands { from: weights, ..o };
         let stream = past_cache(self.batch * self.to.image * size_of::<T>());
         let work = grid.iter().product::<usize>() * taps.len() * self.rows;
         let failed: Mutex<Option<Error>> = Mutex::new(None);
