@@ -21,7 +21,8 @@ const CONFINED: [(&str, &str); 5] = [
 ];
 
 /// What of `ops` the graph and the C ABI may use: how operators are described and found, none of their tables.
-const OPS_WITHOUT_NAMES: [&str; 8] = ["all", "def", "find", "infer", "params", "samples", "value", "vjp"];
+const OPS_WITHOUT_NAMES: [&str; 9] =
+    ["all", "def", "find", "infer", "params", "rewrite", "samples", "value", "vjp"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().into()
