@@ -4,6 +4,9 @@ use super::{Layout, Shared};
 use crate::kernels::real::Real;
 use crate::simd::{Simd, Work};
 
+/// Vectors of a row that are filled one after the other: finding out where a vector comes from takes longer than filling it.
+const TOGETHER: usize = 16;
+
 /// Fills the panel of the columns from `unit` on, of a matrix whose columns are so many units for each of some gates: `span` vectors of
 /// units of each gate, side by side. Units that are missing from the last vector are 0.
 pub(in crate::kernels) struct Fill<T> {
@@ -33,17 +36,23 @@ impl<T: Real> Work for Fill<T> {
         // SAFETY: elements of the matrix, and of the panel, which is this call's alone.
         unsafe {
             if self.layout.cols == 1 {
-                for k in 0..depth {
-                    for v in 0..vectors {
-                        let (column, here) = place(v);
-                        let from = self.from.at(column + k as isize * self.layout.rows);
-                        let to = self.to.at((k * width + v * lanes) as isize);
-                        let x = if here == lanes {
-                            T::load(s, from)
-                        } else {
-                            T::load_part(s, from, here, T::default())
-                        };
-                        T::store(s, to, x, false);
+                for first in (0..vectors).step_by(TOGETHER) {
+                    let count = TOGETHER.min(vectors - first);
+                    let mut places = [(0, 0); TOGETHER];
+                    (0..count).for_each(|v| places[v] = place(first + v));
+                    let whole = places[..count].iter().all(|p| p.1 == lanes);
+                    for k in 0..depth {
+                        let from = self.from.at(k as isize * self.layout.rows);
+                        let to = self.to.at((k * width + first * lanes) as isize);
+                        for (v, &(column, here)) in places[..count].iter().enumerate() {
+                            let from = from.wrapping_offset(column);
+                            let x = if whole || here == lanes {
+                                T::load(s, from)
+                            } else {
+                                T::load_part(s, from, here, T::default())
+                            };
+                            T::store(s, to.add(v * lanes), x, false);
+                        }
                     }
                 }
                 return;
