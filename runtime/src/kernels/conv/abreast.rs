@@ -47,8 +47,10 @@ pub(super) fn run<T: Real + product::Real>(
     // So many images at a time.
     let most = (ROOM / ((data + result) * size_of::<T>())).max(4 * ABREAST) / ABREAST * ABREAST;
     let minimal = winograd::six::pays(conv, pass);
+    let turned = minimal && pass == Pass::Data && winograd::six::turns(conv);
+    let as_if = if turned { Pass::Forward } else { pass };
     let made = match pass {
-        Pass::Forward | Pass::Data if minimal => Some(winograd::six::transformed::<T>(conv, pass, b)?),
+        Pass::Forward | Pass::Data if minimal => Some(winograd::six::transformed::<T>(conv, as_if, b)?),
         _ => None,
     };
     let mut done = 0;
@@ -65,7 +67,9 @@ pub(super) fn run<T: Real + product::Real>(
                 let (x, y) = (room(from)?, room(to)?);
                 let (xs, ys) = (x.of::<T>(groups * ABREAST * from), y.of::<T>(groups * ABREAST * to));
                 interleave(part(a, from), images, from, xs);
-                if let Some(made) = &made {
+                if let (Some(made), true) = (&made, turned) {
+                    winograd::six::turned::<T>(&six, xs, made, bias, ys)?;
+                } else if let Some(made) = &made {
                     winograd::six::run::<T>(&six, pass, xs, made, bias, ys)?;
                 } else if pass == Pass::Data && valid && conv.axes[2].kernel <= rows_at_once() {
                     here.push::<T>(xs, b, bias, ys);

@@ -225,6 +225,8 @@ fn minimal_filtering_side_by_side_is_near_the_plain_sums() {
         (48, 2, 8, 11, 9, 12, 5, 2),
         (160, 1, 17, 33, 6, 5, 3, 2),
         (64, 1, 40, 33, 11, 17, 3, 0),
+        (70, 1, 20, 19, 12, 9, 5, 0),
+        (64, 2, 8, 9, 11, 8, 5, 0),
     ] {
         let axes = [Axis::NONE, axis(h, taps, 1, pad, 1), axis(w, taps, 1, pad, 1)];
         let conv = Conv { batch, groups, channels, filters, axes, last: false };

@@ -2,7 +2,8 @@
 //! products instead of a hundred or more.
 //!
 //! As in the file above, with the points 0, ±1, ±2 and ∞ (F(4×4, 3×3) and F(2×2, 5×5)); sixteen images lie in the lanes, so that a tile of 6 by 6
-//! elements is thirty-six vectors wherever it begins. Factors up to 8 and thirds make the errors some ten times those of the plain sum.
+//! elements is thirty-six vectors wherever it begins. Without padding there are fewer tiles of results than of data, and the data is computed
+//! by the transpose of all that, `B [ (G w Gᵀ)ᵀ (A y Aᵀ) ] Bᵀ`, whose tiles overlap and are added up. Factors up to 8 and thirds make the errors some ten times those of the plain sum.
 
 mod tiles;
 
@@ -13,13 +14,14 @@ use crate::kernels::conv::gather::SMALL;
 use crate::kernels::conv::scratch::Scratch;
 use crate::kernels::conv::tile::{Line, Strip, pieces, with_rows};
 use crate::kernels::conv::{ABREAST, Axis, Conv, Pass, Place, SIDE, rows_at_once};
+use crate::kernels::copy::fill;
 use crate::kernels::par;
 use crate::kernels::product::Shared;
 use crate::kernels::real::Real;
 use crate::simd::{Level, level};
 use crate::storage::Span;
 use std::ops::Deref;
-use tiles::{Join, Split, SplitLine, SpreadLine, Tiles};
+use tiles::{Gather, Join, Split, SplitLine, Spread, SpreadLine, Tiles};
 
 /// Points, which is the side of a tile.
 const SIX: usize = 6;
@@ -33,6 +35,8 @@ const TILES: usize = 32;
 const BLOCK: usize = 640 << 10;
 /// Tiles at a time for the weights: sums across lanes are taken at the end of each block.
 const LONG: usize = 24;
+/// Groups of images that are enough pieces of work.
+const PIECES: usize = 4;
 /// Partial sums of the weights.
 const PARTS: usize = 8;
 
@@ -43,11 +47,21 @@ pub(in super::super) fn pays(conv: &Conv, pass: Pass) -> bool {
     if !square || h.kernel != w.kernel || d != Axis::NONE || conv.channels.min(conv.filters) < CHANNELS {
         return false;
     }
-    let f = Six::new(conv, pass);
+    let f = Six::new(conv, if pass == Pass::Data && turns(conv) { Pass::Forward } else { pass });
     let (tiles, taps) = (f.high * f.wide, f.taps * f.taps);
     // Without padding the data is computed from the results by as many products as forward.
     let [high, wide] = if pass == Pass::Data && h.pad == 0 && w.pad == 0 { f.source } else { f.result };
     tiles * conv.batch.div_ceil(ABREAST) >= TILES && tiles * PLACES * 5 <= high * wide * taps * 3
+}
+
+/// Whether the data is computed by the transpose of the convolution.
+pub(in super::super) fn turns(conv: &Conv) -> bool {
+    let [_, h, w] = conv.axes;
+    let side = SIX + 1 - h.kernel;
+    let tiles = |h: usize, w: usize| h.div_ceil(side) * w.div_ceil(side);
+    // A thread adds up the tiles of sixteen images.
+    let many = conv.batch.div_ceil(ABREAST) * conv.groups >= PIECES;
+    many && h.pad == 0 && w.pad == 0 && tiles(h.output, w.output) < tiles(h.input, w.input)
 }
 
 /// A convolution as this file sees it.
@@ -222,6 +236,71 @@ pub(in super::super) fn run<T: Real>(
                     let to = to.ptr::<T>().wrapping_add(channel * f.to.channel);
                     let (f, tiles) = (&f, tiles.clone());
                     level.run(Join(Tiles { f, plane: to, tiles, places: from, apart: f.rows * n }, bias));
+                }
+            }
+        });
+        failed.keep(done);
+    });
+    failed.end()
+}
+
+/// Data from results of images side by side, where [`turns`] says so; the weights are transformed for [`Pass::Forward`].
+pub(in super::super) fn turned<T: Real>(
+    conv: &Conv,
+    from: Span,
+    weights: &Scratch,
+    bias: Option<Span>,
+    to: Span,
+) -> Result<()> {
+    let f = Six::new(conv, Pass::Forward);
+    let (level, most, each) = (level(), rows_at_once(), f.block::<T>().min(f.high * f.wide));
+    let packed = Shared(weights.ptr::<T>());
+    let terms = |step: usize| -> Vec<u32> { (0..f.rows).map(|row| (row * step) as u32).collect() };
+    let (of_weights, failed, images) = (terms(f.depth), First::default(), f.batch.div_ceil(ABREAST));
+    par::chunks(f.groups * images, 1, |_, r| {
+        let done = Scratch::new(PLACES * (f.depth + f.rows) * each * ABREAST * size_of::<T>()).map(|room| {
+            for i in r {
+                let (group, image) = (i / images, i % images);
+                for channel in group * f.depth..(group + 1) * f.depth {
+                    // SAFETY: there is a bias for each channel.
+                    let bias = bias.map_or(0.0, |b| unsafe { (*b.ptr::<T>().add(channel)).to_f64() });
+                    fill(to.sub(image * f.from.image + channel * f.from.channel, f.from.channel), bias);
+                }
+                let all = image * f.high * f.wide..(image + 1) * f.high * f.wide;
+                for first in all.clone().step_by(each) {
+                    let tiles = first..all.end.min(first + each);
+                    let n = tiles.len() * ABREAST;
+                    let (of_tiles, lines) = (terms(n), [Line { at: 0, len: n, to: 0 }]);
+                    let m = room.ptr::<T>();
+                    let v = m.wrapping_add(PLACES * f.rows * n);
+                    for row in 0..f.rows {
+                        let plane = from.ptr::<T>().wrapping_add((group * f.rows + row) * f.to.channel);
+                        let (f, tiles, places) = (&f, tiles.clone(), m.wrapping_add(row * n));
+                        level.run(Spread(Tiles { f, plane, tiles, places, apart: f.rows * n }));
+                    }
+                    for p in 0..PLACES {
+                        let at = (group * PLACES + p) * f.rows * f.depth;
+                        pieces(0..f.depth, most, |c, count| {
+                            with_rows!(count, M => level.run(Strip::<T, M> {
+                                a: std::array::from_fn(|i| packed.at((at + c + i) as isize).cast_const()),
+                                a_at: &of_weights,
+                                b: m.wrapping_add(p * f.rows * n),
+                                b_at: &of_tiles,
+                                lines: &lines,
+                                to: v.wrapping_add((p * f.depth + c) * n),
+                                pitch: n,
+                                step: 1,
+                                bias: [T::default(); M],
+                                add: false,
+                                stream: false,
+                            }))
+                        });
+                    }
+                    for c in 0..f.depth {
+                        let plane = to.ptr::<T>().wrapping_add((group * f.depth + c) * f.from.channel);
+                        let (f, tiles, places) = (&f, tiles.clone(), v.wrapping_add(c * n));
+                        level.run(Gather(Tiles { f, plane, tiles, places, apart: f.depth * n }));
+                    }
                 }
             }
         });

@@ -48,13 +48,27 @@ fn inside(first: isize, size: usize) -> [Option<usize>; SIX] {
 }
 
 impl Six {
-    /// Where the image of a tile begins in a channel of the source, and which of the tile's lines and columns there are.
+    /// Where the image of a tile begins in a channel of the source, and the tile's first line and column.
     #[inline(always)]
-    fn source_of(&self, tile: usize) -> (usize, [Option<usize>; SIX], [Option<usize>; SIX]) {
+    fn source_of(&self, tile: usize) -> (usize, isize, isize) {
         let (image, row, col) = self.at(tile);
         let first = |at: usize, i: usize| (at * self.side) as isize - self.pad[i];
-        let (lines, cols) = (inside(first(row, 0), self.source[0]), inside(first(col, 1), self.source[1]));
-        (image * self.from.image, lines, cols)
+        (image * self.from.image, first(row, 0), first(col, 1))
+    }
+
+    /// Which lines and columns of a tile there are, from its first ones.
+    #[inline(always)]
+    fn there_are(&self, row: isize, col: isize) -> ([Option<usize>; SIX], [Option<usize>; SIX]) {
+        (inside(row, self.source[0]), inside(col, self.source[1]))
+    }
+
+    /// Where a tile begins in its image, when all of it is there.
+    #[inline(always)]
+    fn whole(&self, row: isize, col: isize) -> Option<usize> {
+        let fits = |first: isize, size: usize| first >= 0 && first as usize + SIX <= size;
+        let [_, of_line, of_col] = self.from.axes;
+        let all = fits(row, self.source[0]) && fits(col, self.source[1]);
+        all.then(|| row as usize * of_line + col as usize * of_col)
     }
 
     /// Where the results of a tile begin in their channel, and how many lines and columns of them there are.
@@ -86,6 +100,22 @@ const THERE: [&[(usize, f64)]; SIX] = [
     &[(1, 2.0), (2, -1.0), (3, -2.0), (4, 1.0)],
     &[(1, 4.0), (3, -5.0), (5, 1.0)],
 ];
+
+/// B of six vectors.
+#[inline(always)]
+fn there_turned<T: Real, S: Simd>(s: S, v: [T::V<S>; SIX]) -> [T::V<S>; SIX] {
+    let of = |x: f64| T::splat(s, T::from_f64(x));
+    let (four, five, two) = (of(4.0), of(5.0), of(2.0));
+    let (s1, d1, s2, d2) = (v[1] + v[2], v[1] - v[2], v[3] + v[4], two * (v[3] - v[4]));
+    [
+        four * v[0],
+        four * (v[5] - d1) - d2,
+        (T::splat(s, T::default()) - five * v[0]) - four * s1 - s2,
+        d1 + d2 - five * v[5],
+        v[0] + s1 + s2,
+        v[5],
+    ]
+}
 
 /// Aᵀ of six vectors: `N` results.
 #[inline(always)]
@@ -129,19 +159,36 @@ impl<T: Real> Work for Split<'_, T> {
         let Split(t) = self;
         let (zero, [_, of_line, of_col]) = (T::splat(s, T::default()), t.f.from.axes);
         for (tile, lane, first) in t.each::<S>() {
-            let (image, lines, cols) = t.f.source_of(tile);
+            let (image, row, col) = t.f.source_of(tile);
             let mut down = [[zero; SIX]; SIX];
-            for k in 0..SIX {
-                let mut d = [zero; SIX];
-                for i in 0..SIX {
-                    if let (Some(y), Some(x)) = (lines[i], cols[k]) {
+            if let Some(begin) = t.f.whole(row, col) {
+                let from = t.plane.wrapping_add(image + begin + lane);
+                for k in 0..SIX {
+                    let mut d = [zero; SIX];
+                    for i in 0..SIX {
                         // SAFETY: an element of the source, of all sixteen images.
-                        d[i] = unsafe { T::load(s, t.plane.add(image + y * of_line + x * of_col + lane)) };
+                        d[i] = unsafe { T::load(s, from.add(i * of_line + k * of_col)) };
+                    }
+                    let all = there::<T, S>(s, d);
+                    for i in 0..SIX {
+                        down[i][k] = all[i];
                     }
                 }
-                let all = there::<T, S>(s, d);
-                for i in 0..SIX {
-                    down[i][k] = all[i];
+            } else {
+                let (lines, cols) = t.f.there_are(row, col);
+                for k in 0..SIX {
+                    let mut d = [zero; SIX];
+                    for i in 0..SIX {
+                        if let (Some(y), Some(x)) = (lines[i], cols[k]) {
+                            let at = image + y * of_line + x * of_col + lane;
+                            // SAFETY: an element of the source, of all sixteen images.
+                            d[i] = unsafe { T::load(s, t.plane.add(at)) };
+                        }
+                    }
+                    let all = there::<T, S>(s, d);
+                    for i in 0..SIX {
+                        down[i][k] = all[i];
+                    }
                 }
             }
             for (i, line) in down.into_iter().enumerate() {
@@ -163,8 +210,23 @@ impl<T: Real> Work for SplitLine<'_, T> {
         let SplitLine(t, line) = self;
         let (zero, [_, of_line, of_col]) = (T::splat(s, T::default()), t.f.from.axes);
         for (tile, lane, first) in t.each::<S>() {
-            let (image, lines, cols) = t.f.source_of(tile);
+            let (image, row, col) = t.f.source_of(tile);
             let mut d = [zero; SIX];
+            if let Some(begin) = t.f.whole(row, col) {
+                let from = t.plane.wrapping_add(image + begin + lane);
+                for &(i, factor) in THERE[line] {
+                    let factor = T::splat(s, T::from_f64(factor));
+                    for k in 0..SIX {
+                        // SAFETY: an element of the source, of all sixteen images.
+                        let v = unsafe { T::load(s, from.add(i * of_line + k * of_col)) };
+                        d[k] = T::fma(s, factor, v, d[k]);
+                    }
+                }
+                // SAFETY: there is a vector for each tile and place.
+                unsafe { t.put(s, first, there::<T, S>(s, d)) };
+                continue;
+            }
+            let (lines, cols) = t.f.there_are(row, col);
             for &(i, factor) in THERE[line] {
                 let Some(y) = lines[i] else { continue };
                 let factor = T::splat(s, T::from_f64(factor));
@@ -250,5 +312,101 @@ impl<T: Real> Work for Join<'_, T> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         if self.0.f.side == 2 { self.tiles::<S, 2>(s) } else { self.tiles::<S, 4>(s) }
+    }
+}
+
+/// A y Aᵀ of tiles of the results.
+pub(super) struct Spread<'a, T>(pub Tiles<'a, T>);
+
+impl<T: Real> Spread<'_, T> {
+    #[inline(always)]
+    fn tiles<S: Simd, const N: usize>(self, s: S) {
+        let Spread(t) = self;
+        let (zero, [_, of_line, of_col]) = (T::splat(s, T::default()), t.f.to.axes);
+        for (tile, lane, first) in t.each::<S>() {
+            let (from, lines, cols) = t.f.result_of(tile);
+            let mut down = [[zero; 4]; SIX];
+            for k in 0..N.min(cols) {
+                let mut y = [zero; 4];
+                for (i, y) in y.iter_mut().enumerate().take(N.min(lines)) {
+                    // SAFETY: an element of the results, of all sixteen images.
+                    *y = unsafe { T::load(s, t.plane.add(from + i * of_line + k * of_col + lane)) };
+                }
+                let all = spread::<T, S>(s, y, y[N - 1]);
+                for i in 0..SIX {
+                    down[i][k] = all[i];
+                }
+            }
+            for (i, line) in down.into_iter().enumerate() {
+                let all = spread::<T, S>(s, line, line[N - 1]);
+                // SAFETY: there is a vector for each tile and place.
+                unsafe { t.put(s, first.wrapping_add(i * SIX * t.apart), all) };
+            }
+        }
+    }
+}
+
+impl<T: Real> Work for Spread<'_, T> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        if self.0.f.side == 2 { self.tiles::<S, 2>(s) } else { self.tiles::<S, 4>(s) }
+    }
+}
+
+/// B v Bᵀ of tiles, added to the source, where tiles overlap.
+pub(super) struct Gather<'a, T>(pub Tiles<'a, T>);
+
+impl<T: Real> Work for Gather<'_, T> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Gather(t) = self;
+        let (zero, [_, of_line, of_col]) = (T::splat(s, T::default()), t.f.from.axes);
+        for (tile, lane, first) in t.each::<S>() {
+            let (image, row, col) = t.f.source_of(tile);
+            let mut down = [[zero; SIX]; SIX];
+            for k in 0..SIX {
+                let mut v = [zero; SIX];
+                for i in 0..SIX {
+                    // SAFETY: there is a vector for each tile and place.
+                    v[i] = unsafe { T::load(s, first.wrapping_add((i * SIX + k) * t.apart)) };
+                }
+                let all = there_turned::<T, S>(s, v);
+                for i in 0..SIX {
+                    down[i][k] = all[i];
+                }
+            }
+            if let Some(begin) = t.f.whole(row, col) {
+                let to = t.plane.wrapping_add(image + begin + lane);
+                for i in 0..SIX {
+                    let all = there_turned::<T, S>(s, down[i]);
+                    for k in 0..SIX {
+                        // SAFETY: an element of the source, of all sixteen images.
+                        unsafe {
+                            let p = to.add(i * of_line + k * of_col);
+                            T::store(s, p, T::load(s, p) + all[k], false);
+                        }
+                    }
+                }
+                continue;
+            }
+            let (lines, cols) = t.f.there_are(row, col);
+            for i in 0..SIX {
+                let all = there_turned::<T, S>(s, down[i]);
+                let Some(y) = lines[i] else { continue };
+                for k in 0..SIX {
+                    if let Some(x) = cols[k] {
+                        // SAFETY: an element of the source, of all sixteen images.
+                        unsafe {
+                            let p = t.plane.add(image + y * of_line + x * of_col + lane);
+                            T::store(s, p, T::load(s, p) + all[k], false);
+                        }
+                    }
+                }
+            }
+        }
     }
 }
