@@ -15,6 +15,11 @@ use std::sync::Mutex;
 
 /// Vectors of sums at a time.
 const SIDE: usize = 8;
+/// Channels of the result that share what they load, where a channel of the source is seen by as many; and vectors of each at a time, on the
+/// widest level and on the others.
+const ROWS: usize = 4;
+const SHARED: usize = 6;
+const SHARED_NARROW: usize = 3;
 /// Elements from which on a line is computed by itself; shorter ones share vectors with their neighbours.
 const LONG: usize = 3 * MAX_LANES;
 /// Channels from which on there is enough for all threads.
@@ -51,7 +56,7 @@ impl Gather {
         let failed: Mutex<Option<Error>> = Mutex::new(None);
         par::chunks(self.batch * self.groups, (SMALL / work.max(1)).max(1), |_, range| {
             // The frame, and sums that lie as it does.
-            let (framed, summed) = (frame.size(1) + MAX_LANES, frame.pitch + SIDE * MAX_LANES);
+            let (framed, summed) = (frame.size(1) + MAX_LANES, ROWS * (frame.pitch + SIDE * MAX_LANES));
             match Scratch::new((framed + summed) * size_of::<T>()) {
                 Ok(scratch) => level.run(Planes {
                     gather: self,
@@ -97,32 +102,24 @@ impl<T: Real> Work for Planes<'_, T> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let (g, lanes, frame) = (self.gather, T::count::<S>(), self.frame.0);
+        let (g, frame) = (self.gather, self.frame.0);
         // Padding is the same in all planes.
         // SAFETY: the frame is this thread's.
         unsafe { std::slice::from_raw_parts_mut(frame, self.frame.1) }.fill(T::default());
-        let Some(last) = self.lines.last() else { return };
-        let (places, long) = (last.at + last.len, last.len >= LONG);
         for i in self.range.clone() {
             let (image, group) = (i / g.groups, i % g.groups);
             // SAFETY: planes of the source and the result that exist, the weights and biases of their channels, and scratch as `planes`
             // made it.
             unsafe {
                 self.fill(s, self.operands.from.add(image * g.from.image + group * g.from.channel));
-                for row in 0..g.rows {
-                    let channel = group * g.rows + row;
-                    let w = self.weights.from.add(group * g.weights.group + row * g.weights.row);
-                    let bias = self.operands.bias.map_or(T::default(), |b| *b.add(channel));
-                    let to = self.operands.to.add(image * g.to.image + channel * g.to.channel);
-                    if long {
-                        for line in self.lines {
-                            self.line::<S, true>(s, w, bias, line.at, line.len, to.add(line.to));
-                        }
-                        continue;
-                    }
-                    self.line::<S, false>(s, w, bias, 0, places.next_multiple_of(lanes), self.sums);
-                    for line in self.lines {
-                        copy(s, self.sums.add(line.at), to.add(line.to), line.len);
+                let mut row = 0;
+                while row < g.rows {
+                    if g.rows - row >= ROWS {
+                        self.rows_of::<S, ROWS>(s, image, group, row);
+                        row += ROWS;
+                    } else {
+                        self.rows_of::<S, 1>(s, image, group, row);
+                        row += 1;
                     }
                 }
             }
@@ -131,6 +128,40 @@ impl<T: Real> Work for Planes<'_, T> {
 }
 
 impl<T: Real> Planes<'_, T> {
+    /// `R` channels of the result, from the plane in the frame.
+    #[inline(always)]
+    unsafe fn rows_of<S: Simd, const R: usize>(&self, s: S, image: usize, group: usize, row: usize) {
+        let (g, lanes) = (self.gather, T::count::<S>());
+        let Some(last) = self.lines.last() else { return };
+        let places = (last.at + last.len).next_multiple_of(lanes);
+        let channel = group * g.rows + row;
+        // SAFETY: weights and biases of these channels, and planes that exist.
+        unsafe {
+            let of = Channels::<T, R> {
+                w: std::array::from_fn(|m| {
+                    self.weights.from.add(group * g.weights.group + (row + m) * g.weights.row)
+                }),
+                bias: std::array::from_fn(|m| {
+                    self.operands.bias.map_or(T::default(), |b| *b.add(channel + m))
+                }),
+            };
+            let to = self.operands.to.add(image * g.to.image + channel * g.to.channel);
+            if last.len >= LONG {
+                for line in self.lines {
+                    self.line::<S, true, R>(s, &of, line.at, line.len, to.add(line.to), g.to.channel);
+                }
+                return;
+            }
+            self.line::<S, false, R>(s, &of, 0, places, self.sums, places);
+            for m in 0..R {
+                let (sums, to) = (self.sums.add(m * places), to.add(m * g.to.channel));
+                for line in self.lines {
+                    copy(s, sums.add(line.at), to.add(line.to), line.len);
+                }
+            }
+        }
+    }
+
     /// Puts a plane into the frame.
     #[inline(always)]
     unsafe fn fill<S: Simd>(&self, s: S, from: *const T) {
@@ -149,87 +180,129 @@ impl<T: Real> Planes<'_, T> {
         }
     }
 
-    /// Sums of the places `at .. at + len` of the frame, as many vectors at a time as there are registers for. Not `EXACT`, the last vector
-    /// is written whole.
+    /// Sums of the places `at .. at + len` of the frame, as many vectors at a time as there are registers for; channels lie `pitch` apart. Not
+    /// `EXACT`, the last vector is written whole.
     #[inline(always)]
-    unsafe fn line<S: Simd, const EXACT: bool>(
+    unsafe fn line<S: Simd, const EXACT: bool, const R: usize>(
         &self,
         s: S,
-        w: *const T,
-        bias: T,
+        of: &Channels<T, R>,
         at: usize,
         len: usize,
         to: *mut T,
+        pitch: usize,
     ) {
         let lanes = T::count::<S>();
+        let widest = lanes * size_of::<T>() == MAX_LANES * 4;
+        let side = match (R, widest) {
+            (1, _) => SIDE,
+            (_, true) => SHARED,
+            _ => SHARED_NARROW,
+        };
         let vectors = len.div_ceil(lanes);
-        let each = vectors.div_ceil(vectors.div_ceil(SIDE).max(1));
+        let each = vectors.div_ceil(vectors.div_ceil(side).max(1));
         let mut done = 0;
         while done < vectors {
             let n = each.min(vectors - done);
-            let stream = EXACT && self.stream;
-            let (begin, rest) = (done * lanes, if EXACT { len - done * lanes } else { n * lanes });
+            let begin = done * lanes;
+            let rest = if EXACT { len - begin } else { n * lanes };
             // SAFETY: the caller's promise.
             unsafe {
-                let (b, to) = (self.frame.0.cast_const().add(at + begin), to.add(begin));
+                let b = self.frame.0.cast_const().add(at + begin);
+                let to = Target { to: to.add(begin), pitch, n: rest, stream: EXACT && self.stream };
                 match n {
-                    1 => self.block::<S, 1>(s, w, bias, b, to, rest, stream),
-                    2 => self.block::<S, 2>(s, w, bias, b, to, rest, stream),
-                    3 => self.block::<S, 3>(s, w, bias, b, to, rest, stream),
-                    4 => self.block::<S, 4>(s, w, bias, b, to, rest, stream),
-                    5 => self.block::<S, 5>(s, w, bias, b, to, rest, stream),
-                    6 => self.block::<S, 6>(s, w, bias, b, to, rest, stream),
-                    7 => self.block::<S, 7>(s, w, bias, b, to, rest, stream),
-                    _ => self.block::<S, 8>(s, w, bias, b, to, rest, stream),
+                    1 => self.block::<S, 1, R>(s, of, b, to),
+                    2 => self.block::<S, 2, R>(s, of, b, to),
+                    3 => self.block::<S, 3, R>(s, of, b, to),
+                    4 if side >= 4 => self.block::<S, 4, R>(s, of, b, to),
+                    5 if side >= 5 => self.block::<S, 5, R>(s, of, b, to),
+                    6 if side >= 6 => self.block::<S, 6, R>(s, of, b, to),
+                    7 if side >= 7 => self.block::<S, 7, R>(s, of, b, to),
+                    8 if side >= 8 => self.block::<S, 8, R>(s, of, b, to),
+                    _ => unreachable!("a block has at most as many vectors as fit"),
                 }
             }
             done += n;
         }
     }
 
-    /// `V` vectors of sums; the first `n` elements of them are written.
+    /// `V` vectors of sums of `R` channels.
     #[inline(always)]
-    #[allow(clippy::too_many_arguments)]
-    unsafe fn block<S: Simd, const V: usize>(
+    unsafe fn block<S: Simd, const V: usize, const R: usize>(
         &self,
         s: S,
-        w: *const T,
-        bias: T,
+        of: &Channels<T, R>,
         from: *const T,
-        to: *mut T,
-        n: usize,
-        stream: bool,
+        to: Target<T>,
     ) {
         let lanes = T::count::<S>();
-        let mut sums = [T::splat(s, T::default()); V];
-        let bias = T::splat(s, bias);
+        let mut sums = [[T::splat(s, T::default()); V]; R];
         // SAFETY: the caller's promise; taps and the weights at them exist.
         unsafe {
             for (t, &tap) in self.taps.iter().enumerate() {
-                let w = T::splat(s, *w.add(*self.view.taps.get_unchecked(t)));
+                let at = *self.view.taps.get_unchecked(t);
                 let from = from.add(tap as usize);
-                for (j, sum) in sums.iter_mut().enumerate() {
-                    *sum = T::fma(s, w, T::load(s, from.add(j * lanes)), *sum);
+                if R == 1 {
+                    let w = T::splat(s, *of.w[0].add(at));
+                    for (j, sum) in sums[0].iter_mut().enumerate() {
+                        *sum = T::fma(s, w, T::load(s, from.add(j * lanes)), *sum);
+                    }
+                    continue;
+                }
+                let mut v = [T::splat(s, T::default()); V];
+                for j in 0..V {
+                    v[j] = T::load(s, from.add(j * lanes));
+                }
+                for m in 0..R {
+                    let w = T::splat(s, *of.w[m].add(at));
+                    for j in 0..V {
+                        sums[m][j] = T::fma(s, w, v[j], sums[m][j]);
+                    }
                 }
             }
-            if n >= V * lanes {
-                // A loop for each way: with the choice inside of one, the sums would not stay in registers.
-                if stream && (to as usize).is_multiple_of(lanes * size_of::<T>()) {
-                    for (j, sum) in sums.iter().enumerate() {
-                        T::store(s, to.add(j * lanes), bias + *sum, true);
-                    }
-                } else {
-                    for (j, sum) in sums.iter().enumerate() {
-                        T::store(s, to.add(j * lanes), bias + *sum, false);
+            // A loop for each way: with the choice inside of one, the sums would not stay in registers.
+            let whole = to.n >= V * lanes;
+            let aligned =
+                (to.to as usize | (to.pitch * size_of::<T>())).is_multiple_of(lanes * size_of::<T>());
+            if whole && to.stream && aligned {
+                for m in 0..R {
+                    let bias = T::splat(s, of.bias[m]);
+                    for j in 0..V {
+                        T::store(s, to.to.add(m * to.pitch + j * lanes), bias + sums[m][j], true);
                     }
                 }
-                return;
-            }
-            for (j, sum) in sums.iter().enumerate() {
-                store(s, to.add(j * lanes), bias + *sum, lanes.min(n - j * lanes));
+            } else if whole {
+                for m in 0..R {
+                    let bias = T::splat(s, of.bias[m]);
+                    for j in 0..V {
+                        T::store(s, to.to.add(m * to.pitch + j * lanes), bias + sums[m][j], false);
+                    }
+                }
+            } else {
+                for m in 0..R {
+                    let bias = T::splat(s, of.bias[m]);
+                    for j in 0..V {
+                        let n = lanes.min(to.n.saturating_sub(j * lanes));
+                        store(s, to.to.add(m * to.pitch + j * lanes), bias + sums[m][j], n);
+                    }
+                }
             }
         }
     }
+}
+
+/// Weights and biases of some channels of the result.
+struct Channels<T, const R: usize> {
+    w: [*const T; R],
+    bias: [T; R],
+}
+
+/// Where sums are written: `n` elements of each channel, past the caches or not.
+struct Target<T> {
+    to: *mut T,
+    pitch: usize,
+    n: usize,
+    stream: bool,
 }
 
 /// # Safety
