@@ -35,6 +35,9 @@ pub struct Lowered {
 
 /// Traces `plan` for a use. Errors when it cannot be traced, or would fail.
 pub fn lower(plan: &Plan, to: &Use<'_>) -> Result<Lowered> {
+    // Without a way back the call before may rectify as it writes.
+    let rearranged = if to.needs.is_empty() { None } else { plan.rearranged() };
+    let plan = rearranged.as_ref().unwrap_or(plan);
     let phantom = |m: &Meta| Tensor::phantom(&m.dims, m.dtype, m.device).map(Array::from);
     let inputs: Vec<Array> = to.metas.iter().map(phantom).collect::<Result<_>>()?;
     let wanted = |i: usize| to.needs.get(i).copied().unwrap_or(false);

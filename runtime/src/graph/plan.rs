@@ -8,14 +8,16 @@ use crate::device::Device;
 use crate::dtype::DType;
 use crate::error::Result;
 use crate::invoke::invoke;
-use crate::ops::def::{Gradient, OpDef};
+use crate::ops::def::{Epilogue, Gradient, OpDef};
 use crate::ops::infer::{Shapes, Types};
 use crate::ops::params::Params;
 use crate::shape::partial::Partial;
 use crate::tensor::Tensor;
 use smallvec::SmallVec;
+use std::sync::Arc;
 
 /// One call.
+#[derive(Clone)]
 struct Step {
     op: &'static OpDef,
     params: Params,
@@ -32,7 +34,7 @@ struct Step {
 /// The calls of a graph in order. Each output of each node has a place.
 pub struct Plan {
     /// The nodes.
-    pub order: Order,
+    pub order: Arc<Order>,
     steps: Vec<Step>,
     /// Places of the variables, in the order of `list_inputs`.
     inputs: Vec<usize>,
@@ -72,9 +74,39 @@ impl Plan {
             let places = step.ins.iter().copied().chain(outs);
             step.free = places.filter(|&p| !std::mem::replace(&mut used[p], true)).collect();
         }
-        let mut plan = Plan { order, steps, inputs, heads, open: false };
+        let mut plan = Plan { order: Arc::new(order), steps, inputs, heads, open: false };
         plan.open = plan.is_open();
         plan
+    }
+
+    /// The same results with rectifiers after the maxima of windows that alone read them, where there are such: fewer elements pass through
+    /// them, there and back. (The gradient at a NaN is then that of the window.)
+    pub fn rearranged(&self) -> Option<Plan> {
+        let mut steps = self.steps.clone();
+        let mut moved = false;
+        for first in 0..steps.len() {
+            let out = steps[first].out;
+            let mut readers = (first + 1..steps.len()).filter(|&i| steps[i].ins.contains(&out));
+            let (Some(then), None) = (readers.next(), readers.next()) else { continue };
+            let (a, b) = (&steps[first], &steps[then]);
+            let alone = |s: &Step| s.ins.len() == 1 && self.order.first[s.node + 1] == s.out + 1;
+            let rectifies = (a.op.epilogue)(&a.params) == Some(Epilogue::Relu);
+            if rectifies && (b.op.picks)(&b.params) && alone(a) && alone(b) && !self.heads.contains(&out) {
+                let of_first = (steps[first].op, steps[first].params.clone());
+                let of_then = (steps[then].op, steps[then].params.clone());
+                ((steps[first].op, steps[first].params), (steps[then].op, steps[then].params)) =
+                    (of_then, of_first);
+                moved = true;
+            }
+        }
+        let Plan { order, inputs, heads, open, .. } = self;
+        moved.then(|| Plan {
+            order: order.clone(),
+            steps,
+            inputs: inputs.clone(),
+            heads: heads.clone(),
+            open: *open,
+        })
     }
 
     /// Number of variables.
@@ -265,5 +297,34 @@ impl Plan {
             text += &format!("{} = {}({})\n", node.name, step.op.name, names(&step.ins));
         }
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops;
+
+    #[test]
+    fn a_rectifier_goes_behind_the_maxima_that_alone_read_it() {
+        let call = |op: &str, attrs: &[(&str, &str)], x: &Symbol| {
+            Symbol::call(ops::find(op).unwrap(), op, attrs, &[], &[x]).unwrap()
+        };
+        let x = Symbol::variable("x", &[]).unwrap();
+        let relu = call("relu", &[], &x);
+        let names = |attrs: &[(&str, &str)], of: &Symbol| {
+            let plan = Plan::new(&call("Pooling", &[&[("kernel", "(2, 2)")], attrs].concat(), of));
+            plan.rearranged().map(|p| p.steps.iter().map(|s| s.op.name).collect::<Vec<_>>())
+        };
+        assert_eq!(names(&[], &relu), Some(vec!["Pooling", "relu"]));
+        assert_eq!(names(&[("pad", "(1, 1)")], &relu), Some(vec!["Pooling", "relu"]));
+        // Sums, windows that may hold nothing, another function.
+        assert_eq!(names(&[("pool_type", "avg")], &relu), None);
+        assert_eq!(names(&[("pad", "(2, 2)")], &relu), None);
+        assert_eq!(names(&[("pooling_convention", "full")], &relu), None);
+        assert_eq!(names(&[], &call("tanh", &[], &x)), None);
+        // Somebody else reads it.
+        let pool = call("Pooling", &[("kernel", "(2, 2)")], &relu);
+        assert!(Plan::new(&Symbol::group(&[&pool, &relu])).rearranged().is_none());
     }
 }

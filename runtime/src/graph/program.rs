@@ -13,6 +13,7 @@ use crate::ops::def::OpDef;
 use crate::ops::params::Params;
 use crate::tensor::Tensor;
 use smallvec::SmallVec;
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -42,10 +43,35 @@ struct Section {
     frame: Mutex<Option<Table>>,
 }
 
-/// What the setup made, of which inputs in which versions.
+/// What the setup made, of which inputs (by number) in which versions.
 struct Set {
-    of: Vec<(Tensor, u64)>,
+    of: Vec<Option<(Tensor, u64)>>,
     made: Vec<Tensor>,
+}
+
+/// The inputs that a buffer depends on, and the calls of its section that make it.
+#[derive(Clone, Default)]
+struct Made {
+    inputs: BTreeSet<usize>,
+    steps: BTreeSet<usize>,
+}
+
+/// For each buffer what a section makes it of.
+fn made_of(ir: &Ir, part: Range<usize>) -> Vec<Made> {
+    let start = |b: &Buffer| match b.origin {
+        Origin::Input(i) => Made { inputs: BTreeSet::from([i]), ..Made::default() },
+        _ => Made::default(),
+    };
+    let mut of: Vec<Made> = ir.buffers.iter().map(start).collect();
+    for (step, call) in ir.calls[part].iter().enumerate() {
+        let mut made = Made { steps: BTreeSet::from([step]), ..Made::default() };
+        for s in &call.ins {
+            made.inputs.extend(&of[s.buffer].inputs);
+            made.steps.extend(&of[s.buffer].steps);
+        }
+        call.outs.iter().for_each(|&b| of[b] = made.clone());
+    }
+    of
 }
 
 /// Tensors by buffer.
@@ -59,9 +85,9 @@ pub struct Program {
     setup: Section,
     forward: Section,
     backward: Section,
-    /// Buffers that the setup leaves for the forward pass, which inputs it reads, and what it made of which versions of them.
+    /// Buffers that the setup leaves for the forward pass, what each of them is made of, and what was made of which versions of that.
     settled: Vec<usize>,
-    reads_first: Vec<usize>,
+    origins: Vec<Made>,
     set: Mutex<Option<Set>>,
     /// Buffers that the forward pass leaves for the backward pass.
     pub left: Vec<usize>,
@@ -100,8 +126,7 @@ impl Program {
         let outs = |c: &Call| c.outs.iter().copied().collect();
         let ins = |c: &Call| c.ins.iter().map(|s| s.buffer).collect();
         let (first, made) = (flags(Phase::Setup, outs), flags(Phase::Forward, outs));
-        let (reads_first, mut read, mut last) =
-            (flags(Phase::Setup, ins), flags(Phase::Forward, ins), flags(Phase::Backward, ins));
+        let (mut read, mut last) = (flags(Phase::Forward, ins), flags(Phase::Backward, ins));
         ir.heads.iter().for_each(|s| read[s.buffer] = true);
         ir.grads.iter().flatten().for_each(|s| last[s.buffer] = true);
         let settled: Vec<usize> = (0..n).filter(|&b| first[b] && read[b]).collect();
@@ -111,6 +136,8 @@ impl Program {
         results.chain(left.iter().chain(&settled).copied()).for_each(|b| stays[b] = true);
         let begin = |phase: Phase| ir.calls.partition_point(|c| c.phase < phase);
         let (a, b) = (begin(Phase::Forward), begin(Phase::Backward));
+        let all = made_of(&ir, 0..a);
+        let origins = settled.iter().map(|&b| all[b].clone()).collect();
         let setup = Section::new(&ir, 0..a, &stays);
         let forward = Section::new(&ir, a..b, &stays);
         let backward = Section::new(&ir, b..ir.calls.len(), &stays);
@@ -118,7 +145,6 @@ impl Program {
             report.planned += part.layout.bytes;
             report.unplanned += part.layout.unplanned;
         }
-        let reads_first = (0..inputs).filter(|&i| reads_first[i]).collect();
         let reads = last[..inputs].to_vec();
         let Ir { buffers, heads, grads, .. } = ir;
         Ok(Program {
@@ -129,7 +155,7 @@ impl Program {
             forward,
             backward,
             settled,
-            reads_first,
+            origins,
             set: Mutex::default(),
             left,
             reads,
@@ -142,31 +168,44 @@ impl Program {
         })
     }
 
-    /// What the setup makes of the parameters as they are.
+    /// What the setup makes of the parameters as they are: what it made before, where these have not changed.
     fn settle(&self, inputs: &[&Array]) -> Result<Vec<Tensor>> {
-        if self.setup.steps.is_empty() {
+        if self.settled.is_empty() {
             return Ok(Vec::new());
         }
         let mut set = self.set.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = || self.reads_first.iter().map(|&i| inputs[i].tensor());
         // Memory that somebody else may write has no version to go by.
-        let is = |(t, v): &(Tensor, u64), x: &Tensor| {
+        let same = |(t, v): &(Tensor, u64), x: &Tensor| {
             Arc::ptr_eq(t.storage(), x.storage())
                 && t.offset() == x.offset()
                 && *v == x.storage().version()
                 && !x.storage().is_shared()
         };
-        if let Some(set) = set.as_ref().filter(|s| s.of.iter().zip(now()).all(|(a, b)| is(a, b))) {
+        let stands = |set: &Set, i: usize| set.of[i].as_ref().is_some_and(|of| same(of, inputs[i].tensor()));
+        let fresh = |m: &Made| set.as_ref().is_some_and(|set| m.inputs.iter().all(|&i| stands(set, i)));
+        let stale: Vec<bool> = self.origins.iter().map(|m| !fresh(m)).collect();
+        if let Some(set) = set.as_ref().filter(|_| !stale.contains(&true)) {
             return Ok(set.made.clone());
         }
-        let of = now().map(|t| (t.clone(), t.storage().version())).collect();
+        let mut of = vec![None; inputs.len()];
+        for &i in self.origins.iter().flat_map(|m| &m.inputs) {
+            let t = inputs[i].tensor();
+            of[i] = Some((t.clone(), t.storage().version()));
+        }
+        // What is made anew takes the place of what there was, which goes first: both are as large as the weights.
+        let before = set.take().map(|set| set.made).unwrap_or_default();
+        let mut made: Vec<Option<Tensor>> = before.into_iter().map(Some).collect();
+        made.resize(self.settled.len(), None);
+        made.iter_mut().zip(&stale).filter(|(_, stale)| **stale).for_each(|(t, _)| *t = None);
+        let wanted: BTreeSet<usize> =
+            self.origins.iter().zip(&stale).filter(|(_, s)| **s).flat_map(|(m, _)| m.steps.clone()).collect();
         let fill = |origin: &Origin| match origin {
             Origin::Input(i) => Some(inputs[*i].tensor().clone()),
             _ => None,
         };
-        let table = self.run(&self.setup, fill, &[], &[])?;
-        let made: Vec<Tensor> =
-            self.settled.iter().map(|&b| tensor(&table, b).cloned()).collect::<Result<_>>()?;
+        let table = self.run(&self.setup, fill, &[], &[], Some(&wanted))?;
+        let one = |(&b, kept): (&usize, Option<Tensor>)| kept.map_or_else(|| tensor(&table, b).cloned(), Ok);
+        let made: Vec<Tensor> = self.settled.iter().zip(made).map(one).collect::<Result<_>>()?;
         *set = Some(Set { of, made: made.clone() });
         Ok(made)
     }
@@ -178,7 +217,7 @@ impl Program {
             _ => None,
         };
         let settled = self.settle(inputs)?;
-        let table = self.run(&self.forward, fill, &self.settled, &settled)?;
+        let table = self.run(&self.forward, fill, &self.settled, &settled, None)?;
         let mut heads: Vec<Array> = Vec::with_capacity(self.heads.len());
         for (i, slot) in self.heads.iter().enumerate() {
             let origin = &self.buffers[slot.buffer].origin;
@@ -209,7 +248,7 @@ impl Program {
             Origin::Gradient(i) => grad(*i),
             _ => None,
         };
-        let table = self.run(&self.backward, fill, &self.left, left)?;
+        let table = self.run(&self.backward, fill, &self.left, left, None)?;
         let one = |slot: &Option<Slot>| slot.as_ref().map(|s| at(&table, s).map(Array::from)).transpose();
         self.grads.iter().map(one).collect()
     }
@@ -223,13 +262,14 @@ impl Program {
         slot.offset == 0 && slot.dims == self.buffers[slot.buffer].meta.dims
     }
 
-    /// Makes the calls of a part. `left` are values for the buffers `places`.
+    /// Makes the calls of a part, all or those of some numbers. `left` are values for the buffers `places`.
     fn run(
         &self,
         part: &Section,
         fill: impl Fn(&Origin) -> Option<Tensor>,
         places: &[usize],
         left: &[Tensor],
+        only: Option<&BTreeSet<usize>>,
     ) -> Result<Table> {
         let mut table = match part.frame.lock().unwrap_or_else(PoisonError::into_inner).take() {
             Some(frame) => frame,
@@ -249,12 +289,14 @@ impl Program {
         for (&b, t) in places.iter().zip(left) {
             table[b] = Some(t.clone());
         }
-        for (to, (place, b)) in table.iter_mut().zip(part.layout.places.iter().zip(&self.buffers)) {
-            if *place == Place::Own {
-                *to = Some(Tensor::empty(&b.meta.dims, b.meta.dtype, b.meta.device)?);
+        let makes = |b: usize| only.is_none_or(|only| only.iter().any(|&k| part.steps[k].outs.contains(&b)));
+        for (b, (to, place)) in table.iter_mut().zip(&part.layout.places).enumerate() {
+            if *place == Place::Own && makes(b) {
+                let Meta { dims, dtype, device } = &self.buffers[b].meta;
+                *to = Some(Tensor::empty(dims, *dtype, *device)?);
             }
         }
-        part.run(&table)?;
+        part.run(&table, only)?;
         if self.keep || part.layout.bytes <= KEPT {
             let mut frame = table.clone();
             for (t, (place, b)) in frame.iter_mut().zip(part.layout.places.iter().zip(&self.buffers)) {
@@ -298,8 +340,9 @@ impl Section {
         Ok(table)
     }
 
-    fn run(&self, table: &Table) -> Result<()> {
-        for step in &self.steps {
+    fn run(&self, table: &Table, only: Option<&BTreeSet<usize>>) -> Result<()> {
+        let wanted = |k: usize| only.is_none_or(|only| only.contains(&k));
+        for (_, step) in self.steps.iter().enumerate().filter(|(k, _)| wanted(*k)) {
             let mut parts: SmallVec<[Tensor; 2]> = SmallVec::new();
             for operand in &step.ins {
                 if let Operand::Part(slot) = operand {
@@ -358,4 +401,44 @@ fn compact(ir: &mut Ir, inputs: usize) {
     ir.heads.iter_mut().chain(ir.grads.iter_mut().flatten()).for_each(|s| s.buffer = to[s.buffer]);
     let mut used = used.into_iter();
     ir.buffers.retain(|_| used.next() == Some(true));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::Symbol;
+    use crate::ops;
+
+    #[test]
+    fn only_what_depends_on_a_changed_parameter_is_made_again() {
+        let call =
+            |op: &str, ins: &[&Symbol]| Symbol::call(ops::find(op).unwrap(), op, &[], &[], ins).unwrap();
+        let [x, v, w] = ["x", "v", "w"].map(|name| Symbol::variable(name, &[]).unwrap());
+        let (ev, ew) = (call("exp", &[&v]), call("exp", &[&w]));
+        let y = call("elemwise_add", &[&call("elemwise_mul", &[&x, &ev]), &ew]);
+        let arrays: Vec<Array> =
+            [2.0f32, 0.5, -1.0].iter().map(|&a| Array::from_slice(&[a], &[1]).unwrap()).collect();
+        let inputs: Vec<&Array> = arrays.iter().collect();
+        let metas: Vec<Meta> = arrays.iter().map(|a| Meta::of(a.tensor())).collect();
+        let to = Use { metas: &metas, training: false, needs: &[], given: None };
+        let program = Program::new(&Plan::new(&y), &to, vec![false, true, true], false).unwrap();
+        let places = || -> Vec<*mut u8> {
+            program.set.lock().unwrap().as_ref().unwrap().made.iter().map(|t| t.storage().ptr()).collect()
+        };
+        let run = || program.forward(&inputs).unwrap().0[0].to_vec::<f32>()[0];
+        let want = |v: f32, w: f32| 2.0 * v.exp() + w.exp();
+        assert!((run() - want(0.5, -1.0)).abs() < 1e-5);
+        let first = places();
+        assert_eq!(first.len(), 2);
+        run();
+        assert_eq!(places(), first, "nothing has changed");
+        arrays[2].tensor().assign(Array::from_slice(&[1.5f32], &[1]).unwrap().tensor()).unwrap();
+        assert!((run() - want(0.5, 1.5)).abs() < 1e-5);
+        let then = places();
+        let kept: Vec<bool> = program.origins.iter().map(|m| !m.inputs.contains(&2)).collect();
+        assert_eq!(kept.iter().filter(|k| **k).count(), 1);
+        for (k, kept) in kept.iter().enumerate().filter(|(_, k)| **k) {
+            assert_eq!(then[k], first[k], "{kept}");
+        }
+    }
 }

@@ -209,6 +209,9 @@ pub struct OpDef {
     pub epilogue: fn(&Params) -> Option<Epilogue>,
     /// Parameters with which the operator does such a thing, too.
     pub with_epilogue: Option<EpilogueRule>,
+    /// Whether, with these parameters, each of its results is the largest of some elements of its only input, of one at least: then a rectifier
+    /// may as well come after it as before it.
+    pub picks: fn(&Params) -> bool,
     /// Whether its results are zeros, whatever it is called with: then the kernel need not write new ones.
     pub zeros: bool,
     /// Whether it takes and gives arrays of truth values.
@@ -270,6 +273,7 @@ impl OpDef {
             ready: None,
             epilogue: |_| None,
             with_epilogue: None,
+            picks: |_| false,
             zeros: false,
             truths: false,
             device: None,
@@ -444,6 +448,11 @@ impl OpDef {
     /// See [`OpDef::with_epilogue`](OpDef#structfield.with_epilogue).
     pub const fn with_epilogue(self, rule: EpilogueRule) -> OpDef {
         OpDef { with_epilogue: Some(rule), ..self }
+    }
+
+    /// Says with which parameters each result is the largest of some elements.
+    pub const fn picks(self, f: fn(&Params) -> bool) -> OpDef {
+        OpDef { picks: f, ..self }
     }
 
     /// Says that its results are zeros.

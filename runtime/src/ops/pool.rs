@@ -87,6 +87,15 @@ params! {
     }
 }
 
+impl Pooling {
+    /// Whether windows give their largest elements, and each has one.
+    fn picks(&self) -> bool {
+        let reaches = |(i, &p): (usize, &i64)| self.kernel.get(i).is_some_and(|&k| p < k);
+        let inside = self.pooling_convention == Convention::Valid && self.pad.iter().enumerate().all(reaches);
+        self.pool_type == Type::Max && (self.global_pool || inside)
+    }
+}
+
 impl PoolingV1 {
     fn now(&self) -> Pooling {
         Pooling {
@@ -367,7 +376,7 @@ table! {
               `floor((n + 2·pad - kernel)/stride) + 1` windows, rounded up instead where the convention is full. Windows that reach beyond \
               the padding end there; one that holds nothing gives the lowest finite number (max) or 0.")
         .shape(|s| s.params.get::<Pooling>().infer(s)).dtype(float_type)
-        .vjp1(Keep::INPUTS, |d| d.p::<Pooling>().grad(d))
+        .vjp1(Keep::INPUTS, |d| d.p::<Pooling>().grad(d)).picks(|p| p.get::<Pooling>().picks())
         .cases(sample);
     POOLING_V1 = OpDef::new("Pooling_v1", &["data"], |r| r.p::<PoolingV1>().run(r)).params::<PoolingV1>()
         .doc("Pooling in its first form: the largest element, the sum or the mean of windows; see Pooling. Zeros stand in the padding, also for a maximum.")
