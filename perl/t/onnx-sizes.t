@@ -209,4 +209,61 @@ dies_with(
     'a shape that is data'
 );
 
+# Pictures made larger.
+{
+    my $x = uniform(2, 3, 4, 5);
+    my $f32 = sub { mx->nd->array([@_]) };
+    my $resized = sub {
+        my ($inputs, $tensors, %a) = @_;
+        return {
+            nodes => [[Resize => $inputs, ['y'], %a]],
+            tensors => $tensors,
+            inputs => [[x => [2, 3, 4, 5]]],
+            outputs => [[y => ['n', 'c', 'h', 'w']]]
+        };
+    };
+    my $thrice = $x->repeat(repeats => 2, axis => 2)->repeat(repeats => 3, axis => 3);
+    my $by = { scales => $f32->(1, 1, 2, 3) };
+    computes('nearest', $resized->(['x', '', 'scales'], $by), { x => $x } => $thrice);
+    computes(
+        'nearest, by the floor',
+        $resized->(
+            ['x', '', 'scales'], $by,
+            coordinate_transformation_mode => 'asymmetric',
+            nearest_mode => 'floor'
+        ),
+        { x => $x } => $thrice
+    );
+    computes(
+        'nearest, to sizes',
+        $resized->(['x', '', '', 'sizes'], { sizes => whole(2, 3, 8, 15) }),
+        { x => $x } => $thrice
+    );
+    computes(
+        "linear, $_->[0]",
+        $resized->(
+            ['x', '', 'scales'],
+            { scales => $f32->(1, 1, 1.5, 2) },
+            mode => 'linear',
+            coordinate_transformation_mode => $_->[0]
+        ),
+        { x => $x } => mx->nd->contrib->BilinearResize2D($x, height => 6, width => 10, align_corners => $_->[1])
+    ) for [half_pixel => 0], [align_corners => 1];
+    my $file = written("$dir/net.onnx", %{ $resized->(['x', '', 'scales'], $by, mode => 'cubic') });
+    ok(!eval { $onnx->import_model($file); 1 }, 'cubic is refused');
+    like($@, qr/Resize .* by cubic \(half_pixel\) is not supported/, 'with a reason');
+}
+
+# The approximation by tanh.
+computes(
+    'gelu by tanh',
+    {
+        nodes => [[Gelu => ['x'], ['y'], approximate => 'tanh']],
+        inputs => [[x => [4, 5]]],
+        outputs => [[y => [4, 5]]],
+        version => 20
+    },
+    { x => uniform(4, 5) * 3 } => undef
+);
+
 done_testing;

@@ -74,7 +74,7 @@ Sizes that a file computes from the shapes of its inputs, like those of a C<Resh
 file names stay open; numbers that it tells count as they stand. What depends on open sizes otherwise is an error.
 
 The operators of the model zoo go both ways, and those of many other networks: convolutions, pooling, dense layers, normalizations,
-activations, arithmetic, reductions, embeddings, what changes shapes, and recurrent layers (C<RNN>): LSTM, GRU and plain ones, forward,
+activations, arithmetic, reductions, embeddings, what changes shapes and sizes, and recurrent layers (C<RNN>): LSTM, GRU and plain ones, forward,
 reverse or both ways, with or without states to begin with and lengths of sequences. A GRU that is read must apply its reset gate behind
 the product (C<linear_before_reset>), as C<RNN> does; attributes that C<RNN> lacks are an error that names them.
 

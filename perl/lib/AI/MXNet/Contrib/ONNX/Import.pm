@@ -152,6 +152,8 @@ my %RULE = (
     Where => \&AI::MXNet::Contrib::ONNX::Shapes::chosen,
     LayerNormalization => \&AI::MXNet::Contrib::ONNX::Layers::layer_norm,
     Gelu => \&AI::MXNet::Contrib::ONNX::Layers::gelu,
+    Resize => \&AI::MXNet::Contrib::ONNX::Layers::resized,
+    Upsample => \&AI::MXNet::Contrib::ONNX::Layers::resized,
     HardSigmoid => sub {
         my ($self, $n) = @_;
         my ($alpha, $beta) = ($n->{a}{alpha} // 0.2, $n->{a}{beta} // 0.5);
@@ -303,7 +305,7 @@ sub _attributes
 sub parts
 {
     my ($self, $rule, $n) = @_;
-    my %reads_numbers = map { $_ => 1 } qw(Reshape Expand);
+    my %reads_numbers = map { $_ => 1 } qw(Reshape Expand Resize Upsample);
     my @names = grep { length } @{ $n->{names} };
     $n->{in} = [map { $self->symbol($_) } $reads_numbers{ $n->{op} } ? $names[0] : @names];
     my @parts = $rule->($self, $n);

@@ -141,9 +141,62 @@ sub layer_norm
 sub gelu
 {
     my ($self, $n) = @_;
-    my $kind = $n->{a}{approximate} // 'none';
-    _fail("import_model: Gelu $n->{name} with approximate $kind is not supported, want none") if $kind ne 'none';
-    return _sym->LeakyReLU($n->{in}[0], act_type => 'gelu', name => $n->{name});
+    my ($kind, $x) = ($n->{a}{approximate} // 'none', $n->{in}[0]);
+    return _sym->LeakyReLU($x, act_type => 'gelu', name => $n->{name}) if $kind eq 'none';
+    _fail("import_model: Gelu $n->{name} with approximate $kind is not supported, want none or tanh")
+        if $kind ne 'tanh';
+    my $inner = ($x + $x * $x * $x * 0.044715) * sqrt(2 / 3.14159265358979);
+    return $x * (_sym->tanh($inner) + 1) * 0.5;
+}
+
+# By whole numbers along any axis with the nearest neighbours, or linearly along the last two of four.
+sub resized
+{
+    my ($self, $n) = @_;
+    my ($x, %a) = ($n->{in}[0], %{ $n->{a} });
+    my $fail = sub { _fail("import_model: $n->{op} $n->{name} @_") };
+    my $is_first = $n->{op} eq 'Upsample' || @{ $n->{names} } == 2;
+    my @scale = $a{scales} ? @{ $a{scales} } : $self->numbers($n, $is_first ? 1 : 2);
+    my @size = $is_first ? () : $self->numbers($n, 3);
+    my ($mode, $from) =
+        ($a{mode} // 'nearest', $a{coordinate_transformation_mode} // ($is_first ? 'asymmetric' : 'half_pixel'));
+    my ($shape) = $self->shapes($n->{names}[0]);
+    $fail->('of a part of its axes is not supported') if $a{axes};
+    $fail->('has neither scales nor sizes') if not @scale and not @size;
+
+    if (@size and not @scale) {
+        $fail->('is of a value whose shape the file does not tell') if not $shape;
+        @scale = map { $size[$_] / $shape->[$_] } 0 .. $#size;
+    }
+    my @axes = grep { $scale[$_] != 1 } 0 .. $#scale;
+    if ($mode eq 'nearest') {
+        my $rounds = $is_first ? 'floor' : $a{nearest_mode} // 'round_prefer_floor';
+        for my $axis (@axes) {
+            my $times = $scale[$axis];
+            # Every element becomes as many that are nearest to it.
+            my $repeats = $from eq 'asymmetric' ? $rounds eq 'floor' : $from eq 'half_pixel' && $rounds =~ /^round_/;
+            $fail->("to $times times an axis, nearest ($from, $rounds), is not supported, want whole numbers of times")
+                if $times != int $times
+                or $times < 1
+                or not $repeats;
+            $x = _sym->repeat($x, repeats => $times, axis => $axis);
+        }
+        return $x;
+    }
+    my $corners = { align_corners => 1, half_pixel => 0, pytorch_half_pixel => 0 }->{$from};
+    $fail->("by $mode ($from) is not supported, want nearest, or linear from half_pixel or align_corners")
+        if $mode ne 'linear' or not defined $corners;
+    $fail->('resizes other axes than the last two of four') if @scale != 4 or grep { $_ < 2 } @axes;
+    $fail->('smaller with antialias is not supported') if $a{antialias} and grep { $_ < 1 } @scale;
+    $fail->('is of a value whose shape the file does not tell') if not $shape;
+    @size = map { int($shape->[$_] * $scale[$_] + 1e-4) } 0 .. 3 if not @size;
+    return _sym->contrib->BilinearResize2D(
+        $x,
+        height => $size[2],
+        width => $size[3],
+        align_corners => $corners,
+        name => $n->{name}
+    );
 }
 
 1;
