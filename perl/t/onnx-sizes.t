@@ -254,6 +254,34 @@ dies_with(
     like($@, qr/Resize .* by cubic \(half_pixel\) is not supported/, 'with a reason');
 }
 
+# Products of stacks of matrices that are broadcast, one of them of an open number.
+for my $case (
+    [[2, 1, 4, 5], [3, 5, 6], [2, 3, 4, 6]],
+    [[4, 5], [3, 5, 6], [3, 4, 6]],
+    [[1, 4, 5], ['n', 5, 6], ['n', 4, 6], 7],
+    [[1, 3, 4, 5], ['n', 1, 5, 6], ['n', 3, 4, 6], 2]
+    )
+{
+    my ($left, $right, $out, $count) = @$case;
+    my ($x, $y) = map {
+        uniform(map { /^\d/ ? $_ : $count } @$_)
+    } $left, $right;
+    my $want;
+    if (@{ $x->shape } <= 3 and @{ $y->shape } == 3) {
+        my $all = $y->shape->[0];
+        $want = mx->nd->batch_dot($x->reshape([1, 4, 5])->broadcast_to([$all, 4, 5]), $y);
+    }
+    computes(
+        "MatMul of [@$left] and [@$right]",
+        {
+            nodes => [[MatMul => ['a', 'b'], ['y']]],
+            inputs => [[a => $left], [b => $right]],
+            outputs => [[y => $out]]
+        },
+        { a => $x, b => $y } => $want
+    );
+}
+
 # The approximation by tanh.
 computes(
     'gelu by tanh',

@@ -125,18 +125,39 @@ sub expanded
     return $y;
 }
 
-# Of matrices by the last two axes, where the others are the same.
+# Of matrices by the last two axes; the others are broadcast.
 sub product
 {
     my ($self, $n) = @_;
-    my ($left, $right) = map { ($self->shapes($_))[0] } @{ $n->{names} };
+    my @sides = map {
+        +{ y => $n->{in}[$_], shapes => [map { [@$_] } $self->shapes($n->{names}[$_])] }
+    } 0, 1;
+    my ($left, $right) = map { $_->{shapes}[0] } @sides;
     return _sym->dot(@{ $n->{in} }, name => $n->{name}) if not $right or @$right <= 2;
-    _fail(    "import_model: MatMul $n->{name} of shapes "
-            . join(' and ', map { "[@$_]" } $left, $right)
-            . ' is not supported')
-        if not $left or "@$left[0 .. $#$left - 2]" ne "@$right[0 .. $#$right - 2]";
-    return _sym->batch_dot(@{ $n->{in} }, name => $n->{name}) if @$right == 3;
-    return _sym->linalg->gemm2(@{ $n->{in} }, name => $n->{name});
+    my @told = map { $_ ? '[' . join(' ', @$_) . ']' : 'a shape that the file does not tell' } $left, $right;
+    my $fail = sub { _fail("import_model: MatMul $n->{name} of shapes $told[0] and $told[1] is not supported") };
+    $fail->() if not $left or @$left < 2;
+    my $rank = List::Util::max(scalar @$left, scalar @$right);
+
+    for my $side (@sides) {
+        for (@{ $side->{shapes}[0] } + 1 .. $rank) {
+            $side->{y} = _sym->expand_dims($side->{y}, axis => 0);
+            unshift @$_, 1 for @{ $side->{shapes} };
+        }
+    }
+    for my $axis (0 .. $rank - 3) {
+        my @sizes = map {
+            my $side = $_;
+            [map { $_->[$axis] } @{ $side->{shapes} }]
+        } @sides;
+        next if "@{ $sizes[0] }" eq "@{ $sizes[1] }";
+        my ($short) = grep { "@{ $sizes[$_] }" eq '1 1' } 0, 1;
+        $fail->() if not defined $short;
+        $sides[$short]{y} = $self->stretch($sides[$short]{y}, $axis, @{ $sizes[1 - $short] });
+    }
+    my @factors = map { $_->{y} } @sides;
+    return _sym->batch_dot(@factors, name => $n->{name}) if $rank == 3;
+    return _sym->linalg->gemm2(@factors, name => $n->{name});
 }
 
 # All three are broadcast, by adding zeros of the largest shape.
