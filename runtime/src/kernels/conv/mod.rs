@@ -235,7 +235,13 @@ impl Conv {
             match pass {
                 Pass::Forward => self.forward().run(a, b, bias, out),
                 Pass::Data => self.back().run(a, b, bias, out),
-                Pass::Weight => weight::run(self, a, b, out),
+                Pass::Weight => {
+                    let forward = self.forward();
+                    if forward.is_planar_back::<T>() {
+                        return forward.plane_weights(gather::Operands { from: a, bias: None, to: out }, b);
+                    }
+                    weight::run(self, a, b, out)
+                }
             }
         }
     }

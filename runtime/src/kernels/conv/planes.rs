@@ -9,7 +9,7 @@ use super::tile::Line;
 use crate::error::{Error, Result};
 use crate::kernels::lane::{fence, past_cache};
 use crate::kernels::par;
-use crate::kernels::real::{Real, load, store};
+use crate::kernels::real::{Real, load, store, total};
 use crate::simd::{MAX_LANES, Simd, Work, level};
 use std::sync::Mutex;
 
@@ -24,6 +24,9 @@ const SHARED_NARROW: usize = 3;
 const LONG: usize = 3 * MAX_LANES;
 /// Channels from which on there is enough for all threads.
 const MANY: usize = 16;
+/// Taps of the most weights that a channel has where their gradient is computed plane by plane, and those at a time.
+const TAPS: usize = 64;
+const FIVE: usize = 5;
 
 impl Gather {
     /// Whether each channel sees one, and planes are small enough to be taken whole.
@@ -36,35 +39,29 @@ impl Gather {
             && 2 * Frame::new::<T>(&self.sweeps, self.grid()).pitch * size_of::<T>() <= FRAME
     }
 
+    /// Whether that is so for the gradient of the weights, too: each channel has a few of its own.
+    pub fn is_planar_back<T: Real>(&self) -> bool {
+        self.is_planar::<T>() && self.rows == 1 && self.groups >= MANY && self.views[0].taps.len() <= TAPS
+    }
+
     /// The result, plane by plane. Sums are made in the order of the taps.
     /// # Safety
     /// As [`Gather::run`].
     pub unsafe fn planes<T: Real>(&self, o: Operands<T>, weights: *const T) -> Result<()> {
-        let (view, grid, level) = (&self.views[0], self.grid(), level());
-        let frame = Frame::new::<T>(&self.sweeps, grid);
-        let rows: Vec<Row> =
-            frame.rows(&self.from, self.bounds, [0; 3], grid).into_iter().filter(|r| r.len > 0).collect();
-        let mut lines: Vec<Line> = Vec::new();
-        for at in (0..grid[0]).flat_map(|d| (0..grid[1]).map(move |h| [d, h, 0])) {
-            let to = at[0] * self.to.axes[0] + at[1] * self.to.axes[1];
-            lines.push(Line { at: frame.at(at), len: grid[2], to });
-        }
-        let taps: Vec<u32> = frame.taps(&view.sweeps).iter().map(|&t| t as u32).collect();
+        let (level, table) = (level(), self.table::<T>());
+        let grid = self.grid();
         let w = Operands { from: weights, ..o };
         let stream = past_cache(self.batch * self.to.image * size_of::<T>());
-        let work = grid.iter().product::<usize>() * taps.len() * self.rows;
+        let work = grid.iter().product::<usize>() * table.taps.len() * self.rows;
         let failed: Mutex<Option<Error>> = Mutex::new(None);
         par::chunks(self.batch * self.groups, (SMALL / work.max(1)).max(1), |_, range| {
             // The frame, and sums that lie as it does.
-            let (framed, summed) = (frame.size(1) + MAX_LANES, ROWS * (frame.pitch + SIDE * MAX_LANES));
+            let (framed, summed) = (table.framed, ROWS * (table.pitch + SIDE * MAX_LANES));
             match Scratch::new((framed + summed) * size_of::<T>()) {
                 Ok(scratch) => level.run(Planes {
                     gather: self,
-                    view,
                     range,
-                    rows: &rows,
-                    lines: &lines,
-                    taps: &taps,
+                    table: &table,
                     operands: &o,
                     weights: &w,
                     frame: (scratch.ptr(), framed),
@@ -79,16 +76,74 @@ impl Gather {
         });
         failed.into_inner().unwrap_or_else(|e| e.into_inner()).map_or(Ok(()), Err)
     }
+
+    /// The gradient of the weights from that of the result, `y`, plane by plane; images are added up in order, in float64.
+    /// # Safety
+    /// `o.from` is the source and `o.to` the weights; `y` is a result.
+    pub unsafe fn plane_weights<T: Real>(&self, o: Operands<T>, y: *const T) -> Result<()> {
+        let (level, table) = (level(), self.table::<T>());
+        let g = Operands { from: y, ..o };
+        let work = self.batch * self.grid().iter().product::<usize>() * table.taps.len();
+        let failed: Mutex<Option<Error>> = Mutex::new(None);
+        par::chunks(self.groups, (SMALL / work.max(1)).max(1), |_, range| {
+            match Scratch::new(table.framed * size_of::<T>()) {
+                Ok(scratch) => level.run(Back(Planes {
+                    gather: self,
+                    range,
+                    table: &table,
+                    operands: &o,
+                    weights: &g,
+                    frame: (scratch.ptr(), table.framed),
+                    sums: std::ptr::null_mut(),
+                    stream: false,
+                })),
+                Err(e) => *failed.lock().unwrap_or_else(|e| e.into_inner()) = Some(e),
+            }
+        });
+        failed.into_inner().unwrap_or_else(|e| e.into_inner()).map_or(Ok(()), Err)
+    }
+
+    fn table<T: Real>(&self) -> Table<'_> {
+        let (view, grid) = (&self.views[0], self.grid());
+        let frame = Frame::new::<T>(&self.sweeps, grid);
+        let mut lines: Vec<Line> = Vec::new();
+        for at in (0..grid[0]).flat_map(|d| (0..grid[1]).map(move |h| [d, h, 0])) {
+            let to = at[0] * self.to.axes[0] + at[1] * self.to.axes[1];
+            lines.push(Line { at: frame.at(at), len: grid[2], to });
+        }
+        Table {
+            view,
+            rows: frame
+                .rows(&self.from, self.bounds, [0; 3], grid)
+                .into_iter()
+                .filter(|r| r.len > 0)
+                .collect(),
+            lines,
+            taps: frame.taps(&view.sweeps).iter().map(|&t| t as u32).collect(),
+            framed: frame.size(1) + MAX_LANES,
+            pitch: frame.pitch,
+        }
+    }
+}
+
+/// What all planes share.
+struct Table<'a> {
+    view: &'a View,
+    /// Of the source, and where they lie in the frame.
+    rows: Vec<Row>,
+    /// Of the result.
+    lines: Vec<Line>,
+    taps: Vec<u32>,
+    /// Elements of the frame, with room for the last vector, and of a plane in it.
+    framed: usize,
+    pitch: usize,
 }
 
 /// Planes of some images and groups.
 struct Planes<'a, T> {
     gather: &'a Gather,
-    view: &'a View,
     range: std::ops::Range<usize>,
-    rows: &'a [Row],
-    lines: &'a [Line],
-    taps: &'a [u32],
+    table: &'a Table<'a>,
     operands: &'a Operands<T>,
     weights: &'a Operands<T>,
     /// With room for the last vector; and its elements.
@@ -132,7 +187,7 @@ impl<T: Real> Planes<'_, T> {
     #[inline(always)]
     unsafe fn rows_of<S: Simd, const R: usize>(&self, s: S, image: usize, group: usize, row: usize) {
         let (g, lanes) = (self.gather, T::count::<S>());
-        let Some(last) = self.lines.last() else { return };
+        let Some(last) = self.table.lines.last() else { return };
         let places = (last.at + last.len).next_multiple_of(lanes);
         let channel = group * g.rows + row;
         // SAFETY: weights and biases of these channels, and planes that exist.
@@ -147,7 +202,7 @@ impl<T: Real> Planes<'_, T> {
             };
             let to = self.operands.to.add(image * g.to.image + channel * g.to.channel);
             if last.len >= LONG {
-                for line in self.lines {
+                for line in &self.table.lines {
                     self.line::<S, true, R>(s, &of, line.at, line.len, to.add(line.to), g.to.channel);
                 }
                 return;
@@ -155,7 +210,7 @@ impl<T: Real> Planes<'_, T> {
             self.line::<S, false, R>(s, &of, 0, places, self.sums, places);
             for m in 0..R {
                 let (sums, to) = (self.sums.add(m * places), to.add(m * g.to.channel));
-                for line in self.lines {
+                for line in &self.table.lines {
                     copy(s, sums.add(line.at), to.add(line.to), line.len);
                 }
             }
@@ -167,7 +222,7 @@ impl<T: Real> Planes<'_, T> {
     unsafe fn fill<S: Simd>(&self, s: S, from: *const T) {
         let Place { axes, .. } = self.gather.from;
         let jump = axes[2] * self.gather.sweeps[2].step;
-        for row in self.rows {
+        for row in &self.table.rows {
             // SAFETY: elements of the source, and of a row of the frame.
             unsafe {
                 let (x, to) = (from.add(row.from), self.frame.0.add(row.to + row.before));
@@ -239,8 +294,8 @@ impl<T: Real> Planes<'_, T> {
         let mut sums = [[T::splat(s, T::default()); V]; R];
         // SAFETY: the caller's promise; taps and the weights at them exist.
         unsafe {
-            for (t, &tap) in self.taps.iter().enumerate() {
-                let at = *self.view.taps.get_unchecked(t);
+            for (t, &tap) in self.table.taps.iter().enumerate() {
+                let at = *self.table.view.taps.get_unchecked(t);
                 let from = from.add(tap as usize);
                 if R == 1 {
                     let w = T::splat(s, *of.w[0].add(at));
@@ -287,6 +342,87 @@ impl<T: Real> Planes<'_, T> {
                     }
                 }
             }
+        }
+    }
+}
+
+/// The gradient of the weights of some groups: `weights` is the result's.
+struct Back<'a, T>(Planes<'a, T>);
+
+impl<T: Real> Work for Back<'_, T> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Back(p) = self;
+        let (g, taps) = (p.gather, p.table.taps.len());
+        // SAFETY: the frame is this thread's.
+        unsafe { std::slice::from_raw_parts_mut(p.frame.0, p.frame.1) }.fill(T::default());
+        for group in p.range.clone() {
+            let mut sums = [0.0; TAPS];
+            for image in 0..g.batch {
+                // SAFETY: planes of the source and of the result that exist.
+                unsafe {
+                    p.fill(s, p.operands.from.add(image * g.from.image + group * g.from.channel));
+                    let y = p.weights.from.add(image * g.to.image + group * g.to.channel);
+                    for t in (0..taps).step_by(FIVE) {
+                        match taps - t {
+                            1 => p.dots::<S, 1>(s, y, t, &mut sums),
+                            2 => p.dots::<S, 2>(s, y, t, &mut sums),
+                            3 => p.dots::<S, 3>(s, y, t, &mut sums),
+                            4 => p.dots::<S, 4>(s, y, t, &mut sums),
+                            _ => p.dots::<S, 5>(s, y, t, &mut sums),
+                        }
+                    }
+                }
+            }
+            for (t, &sum) in sums[..taps].iter().enumerate() {
+                // SAFETY: a weight of this group.
+                unsafe {
+                    *p.operands.to.add(group * g.weights.group + p.table.view.taps[t]) = T::from_f64(sum);
+                }
+            }
+        }
+    }
+}
+
+impl<T: Real> Planes<'_, T> {
+    /// Adds to the sums of `M` taps from `first` on what a plane of the result has with the frame.
+    /// # Safety
+    /// The plane is whole.
+    #[inline(always)]
+    unsafe fn dots<S: Simd, const M: usize>(&self, s: S, y: *const T, first: usize, sums: &mut [f64; TAPS]) {
+        let lanes = T::count::<S>();
+        // Two of each, since a sum waits for the one before it.
+        let mut parts = [[T::splat(s, T::default()); M]; 2];
+        // SAFETY: the caller's promise. Lanes behind a line's end are 0 on both sides.
+        unsafe {
+            let x: [*const T; M] = std::array::from_fn(|m| {
+                self.frame.0.cast_const().add(*self.table.taps.get_unchecked(first + m) as usize)
+            });
+            for line in &self.table.lines {
+                let (y, mut i) = (y.add(line.to), 0);
+                while i + 2 * lanes <= line.len {
+                    let (a, b) = (T::load(s, y.add(i)), T::load(s, y.add(i + lanes)));
+                    for m in 0..M {
+                        let x = x[m].add(line.at + i);
+                        parts[0][m] = T::fma(s, a, T::load(s, x), parts[0][m]);
+                        parts[1][m] = T::fma(s, b, T::load(s, x.add(lanes)), parts[1][m]);
+                    }
+                    i += 2 * lanes;
+                }
+                while i < line.len {
+                    let n = lanes.min(line.len - i);
+                    let a = load(s, y.add(i), n);
+                    for m in 0..M {
+                        parts[0][m] = T::fma(s, a, load(s, x[m].add(line.at + i), n), parts[0][m]);
+                    }
+                    i += lanes;
+                }
+            }
+        }
+        for m in 0..M {
+            sums[first + m] += total::<T, S>(s, parts[0][m] + parts[1][m]);
         }
     }
 }
