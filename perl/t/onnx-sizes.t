@@ -249,6 +249,18 @@ dies_with(
         ),
         { x => $x } => mx->nd->contrib->BilinearResize2D($x, height => 6, width => 10, align_corners => $_->[1])
     ) for [half_pixel => 0], [align_corners => 1];
+    # Whatever size a picture has.
+    for my $mode (qw(nearest linear)) {
+        my %open = (%{ $resized->(['x', '', 'scales'], { scales => $f32->(1, 1, 2, 3) }, mode => $mode) });
+        $open{inputs} = [[x => ['n', 3, 'height', 'width']]];
+        my @of = map { uniform(@$_) } [2, 3, 4, 5], [1, 3, 7, 2];
+        computes("$mode, open", \%open, map { { x => $_ } => undef } @of);
+    }
+    my $sized = $resized->(['x', '', '', 'sizes'], { sizes => whole(2, 3, 8, 15) }, mode => 'linear');
+    computes('linear, to sizes', $sized, { x => $x } => undef);
+    my $open = written("$dir/net.onnx", %$sized, inputs => [[x => ['n', 3, 'height', 'width']]]);
+    ok(!eval { $onnx->import_model($open); 1 }, 'to sizes from open ones is refused');
+    like($@, qr/height or width is open/, 'with a reason');
     my $file = written("$dir/net.onnx", %{ $resized->(['x', '', 'scales'], $by, mode => 'cubic') });
     ok(!eval { $onnx->import_model($file); 1 }, 'cubic is refused');
     like($@, qr/Resize .* by cubic \(half_pixel\) is not supported/, 'with a reason');

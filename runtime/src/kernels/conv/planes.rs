@@ -346,7 +346,7 @@ impl<T: Real> Planes<'_, T> {
     }
 }
 
-/// The gradient of the weights of some groups: `weights` is the result's.
+/// The gradient of the weights of some groups: `operands.to` are the weights, and what `weights` reads is the result's gradient.
 struct Back<'a, T>(Planes<'a, T>);
 
 impl<T: Real> Work for Back<'_, T> {

@@ -160,13 +160,18 @@ sub resized
     my @size = $is_first ? () : $self->numbers($n, 3);
     my ($mode, $from) =
         ($a{mode} // 'nearest', $a{coordinate_transformation_mode} // ($is_first ? 'asymmetric' : 'half_pixel'));
-    my ($shape) = $self->shapes($n->{names}[0]);
     $fail->('of a part of its axes is not supported') if $a{axes};
     $fail->('has neither scales nor sizes') if not @scale and not @size;
+    my $by_size = !@scale;
 
-    if (@size and not @scale) {
+    if ($by_size) {
+        my ($shape, $other) = $self->shapes($n->{names}[0]);
         $fail->('is of a value whose shape the file does not tell') if not $shape;
-        @scale = map { $size[$_] / $shape->[$_] } 0 .. $#size;
+
+        # An open size stays as it is; the file tells how the others change.
+        @scale = map { $shape->[$_] == $other->[$_] ? $size[$_] / $shape->[$_] : 1 } 0 .. $#size;
+        $fail->('to sizes is of a value whose height or width is open')
+            if grep { $shape->[$_] != $other->[$_] } 2 .. $#size;
     }
     my @axes = grep { $scale[$_] != 1 } 0 .. $#scale;
     if ($mode eq 'nearest') {
@@ -188,12 +193,13 @@ sub resized
         if $mode ne 'linear' or not defined $corners;
     $fail->('resizes other axes than the last two of four') if @scale != 4 or grep { $_ < 2 } @axes;
     $fail->('smaller with antialias is not supported') if $a{antialias} and grep { $_ < 1 } @scale;
-    $fail->('is of a value whose shape the file does not tell') if not $shape;
-    @size = map { int($shape->[$_] * $scale[$_] + 1e-4) } 0 .. 3 if not @size;
     return _sym->contrib->BilinearResize2D(
         $x,
-        height => $size[2],
-        width => $size[3],
+        (
+            $by_size
+            ? (height => $size[2], width => $size[3])
+            : (scale_height => $scale[2], scale_width => $scale[3])
+        ),
         align_corners => $corners,
         name => $n->{name}
     );
